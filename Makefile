@@ -1,0 +1,71 @@
+# One word per task; `make` alone prints the list. Everything lives in .venv; nothing is installed outside it,
+# except Debian's chromium for the browser tests, where this runs as root on a machine with apt.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
+UV_VERSION := 0.13.9
+TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
+
+.PHONY: help setup demo test check fix bench lock golden clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/test.stamp  ## make .venv with everything that the tests and the demo need
+
+demo: .venv/runtime.stamp  ## stream real recordings through a real server and print captions with their latency
+	@$(BIN)/weir demo
+
+test: check .venv/chromium.stamp  ## what CI runs: checks, then NeMo parity and the browser
+	$(BIN)/pytest -q -m "parity or browser"
+
+check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not parity and not browser" --cov --cov-report=term-missing:skip-covered
+
+fix: .venv/test.stamp  ## format and repair what a tool can repair
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: .venv/test.stamp  ## speed and memory as ratios, one run
+	$(BIN)/python hack/bench.py
+
+golden: .venv/test.stamp  ## rewrite the golden event logs in tests/
+	$(BIN)/pytest -q tests -k golden --rewrite-golden
+
+lock: .venv/uv.stamp  ## resolve requirements/*.txt anew
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python hack/lock.py
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+
+.venv/uv.stamp:
+	$(PYTHON) hack/check_python.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+.venv/runtime.stamp: .venv/uv.stamp pyproject.toml requirements/runtime.txt requirements/torch.txt requirements/gpu.txt
+	$(PIP) --no-deps --require-hashes -r requirements/runtime.txt
+ifeq ($(TORCH_INDEX),)
+	$(PIP) --no-deps --require-hashes -r requirements/torch.txt -r requirements/gpu.txt
+else
+	$(PIP) --no-deps $(TORCH) --index $(TORCH_INDEX)
+endif
+	$(PIP) --no-deps --editable .
+	touch $@
+
+.venv/test.stamp: .venv/runtime.stamp requirements/test.txt
+	$(PIP) --no-deps --require-hashes -r requirements/test.txt
+	touch $@
+
+.venv/chromium.stamp: .venv/test.stamp
+	hack/chromium.sh
+	touch $@

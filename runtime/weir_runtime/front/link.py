@@ -1,0 +1,30 @@
+"""How the front reaches the core: today in the same process, later over ZeroMQ. Nothing else is shared."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from weir_runtime.core.values import Load, VariantInfo
+from weir_runtime.messages import ClassName, Open, Refused, ToCore, ToFront
+
+Deliver = Callable[[ToFront], None]
+
+
+class CoreLink(Protocol):
+    """Sending never blocks; what bounds it is the front, which stops reading a socket that is too far ahead."""
+
+    variants: Mapping[str, VariantInfo]  # by name, best first
+
+    def clock(self) -> float:
+        """Monotonic seconds; the clock of every time in a message."""
+
+    def open(self, message: Open, deliver: Deliver) -> None:
+        """Send `message`; from now on `deliver` is called, on the event loop, with each of the stream's events."""
+
+    def send(self, message: ToCore) -> None:
+        """Send one message of an open stream; ignored once the stream is closed."""
+
+    def load(self) -> Load:
+        """The newest snapshot."""
+
+    def refusal(self, priority: ClassName) -> Refused | None:
+        """What an `Open` of this class would be told now: None if it would be taken."""

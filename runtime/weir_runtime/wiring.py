@@ -1,0 +1,1 @@
+"""Builds the runtime by hand, in the order in which data flows."""
