@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from weir_api.manifest import ManifestError, parse_manifest, read_manifest
 from weir_api.v1alpha1 import StreamingPipeline
 
@@ -44,7 +45,7 @@ def test_unknown_metadata_of_kubernetes_is_ignored():
     ],
 )
 def test_a_wrong_manifest_is_refused_with_the_line_and_the_field(text, said):
-    with pytest.raises(ManifestError, match="p.yaml") as caught:
+    with pytest.raises(ManifestError, match=r"p\.yaml") as caught:
         parse_manifest(text, "p.yaml")
     assert said in str(caught.value)
 

@@ -1,0 +1,138 @@
+"""The HTTP face: what is at which path. `public` is for clients, `control` for probes, metrics and whoever operates.
+
+On one machine both are on one port; in Kubernetes control has a port of its own, never behind the ingress.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
+
+from weir_runtime.front.connection import serve_stream
+from weir_runtime.front.door import Door
+from weir_runtime.front.metrics import Metrics
+from weir_runtime.messages import ClassName
+
+LOAD_EVERY_S = 1.0
+STUCK_S = 30.0  # an engine call that takes longer is a broken device, not load
+PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:"
+Beat = Callable[[], float | None]
+
+
+def public_routes(door: Door, samples: Path) -> APIRouter:
+    router = APIRouter()
+
+    @router.websocket("/v1/stream")
+    async def stream(websocket: WebSocket) -> None:
+        await serve_stream(websocket, door)
+
+    @router.get("/v1/load")
+    async def load(request: Request) -> Response:
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            return JSONResponse(load_report(door))
+        return StreamingResponse(
+            _load_events(door), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    @router.get("/v1/admission")
+    async def admission(request: Request) -> Response:
+        priority: ClassName = "standard"
+        match request.query_params.get("class", "standard"):
+            case "interactive" | "standard" | "batch" as named:
+                priority = named
+            case other:
+                problem = {"error": "invalid_option", "field": "class", "message": f"unknown class {other!r}"}
+                return JSONResponse(problem | {"fix": "interactive, standard or batch"}, 400)
+        return door.admission_response(priority)
+
+    @router.get("/v1/samples")
+    async def list_samples() -> Response:
+        return Response((samples / "samples.json").read_bytes(), media_type="application/json")
+
+    return router
+
+
+def control_routes(door: Door, metrics: Metrics, beat: Beat) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        since = beat()
+        stuck = since is not None and door.link.clock() - since > STUCK_S
+        return JSONResponse({"status": "stuck" if stuck else "ok"}, 503 if stuck else 200)
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        return JSONResponse({"status": door.state}, 200 if door.state == "ready" else 503)
+
+    @router.get("/metrics")
+    async def render(accept: Annotated[str, Header()] = "") -> Response:
+        body, content_type = metrics.render(accept)
+        return Response(body, headers={"Content-Type": content_type})
+
+    return router
+
+
+def make_app(*routers: APIRouter, pages: bool) -> FastAPI:
+    """An app of these routers; with `pages` also the captions page at `/` and the sample recordings."""
+    app = FastAPI(title="weir", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in routers:
+        app.include_router(router)
+    if pages:
+        root = Path(str(files("weir_runtime")))
+        app.mount("/samples", StaticFiles(directory=root / "samples"))
+        app.mount("/", _Page(directory=root / "front" / "page", html=True))
+    return app
+
+
+def load_report(door: Door) -> dict[str, Any]:
+    """What `/v1/load` answers (docs/protocol.md)."""
+    load = door.link.load()
+    return {
+        "state": door.state,
+        "streams": load.streams,
+        "classes": load.streams_by_class,
+        "slots": {"used": load.slots_used, "total": load.slots_total},
+        "queue": {"chunks": load.queue_chunks, "audio_s": round(load.queue_audio_s, 3), "bytes": load.queued_bytes},
+        "audio_s": round(load.audio_s, 1),
+        "silence_s": round(load.silence_s, 1),
+        "refused": load.refused,
+        "rung": 0,
+        "rung_name": "full quality",
+        "variant": next(iter(door.link.variants)),
+        "variants": [{"name": v.name, "chunk_ms": [80 * t for t in v.modes]} for v in door.link.variants.values()],
+    }
+
+
+async def _load_events(door: Door) -> AsyncIterator[str]:
+    """One report a second until the client goes or the server does."""
+    while not door.ending.is_set():
+        yield f"data: {json.dumps(load_report(door))}\n\n"
+        try:
+            await asyncio.wait_for(door.ending.wait(), LOAD_EVERY_S)
+        except TimeoutError:
+            continue
+
+
+class _Page(StaticFiles):
+    """Static files with the headers that keep a page from loading anything foreign."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                extra = {"content-security-policy": PAGE_POLICY, "x-content-type-options": "nosniff"}
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in extra.items())]
+                message["headers"].append((b"cache-control", b"no-cache"))
+            await send(message)
+
+        if scope["type"] != "http":  # a WebSocket to an unknown path
+            await send({"type": "websocket.close", "code": 1008, "reason": "not_found: streams are at /v1/stream"})
+            return
+        await super().__call__(scope, receive, with_headers)
