@@ -25,7 +25,7 @@ export function apply(state, event) {
       const old = state.interim?.seg === event.seg ? state.interim.text : '';
       const text = revise(old, event.offset, event.text);
       const { seg, stable, start_ms: start } = event;
-      return { ...state, interim: { seg, text, stable, lead: ' ', opens: opens(state, start) } };
+      return { ...state, interim: { seg, text, stable, start, lead: ' ', opens: opens(state, start) } };
     }
     case 'final': {
       const interim = state.interim?.seg > event.seg ? state.interim : null;
