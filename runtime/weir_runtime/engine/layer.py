@@ -1,0 +1,101 @@
+"""The weights of one conformer layer, folded for inference: QKV in one matrix, 1/sqrt(d_k) in the queries, the half of
+each feed-forward in its second matrix, batch norm in the depthwise convolution, positions projected once per mode."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weir_runtime.engine.checkpoint import Architecture, Weights
+
+Affine = tuple[Tensor, Tensor]
+Take = Callable[[str], Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    norm_first: Affine
+    first: tuple[Affine, Affine]
+    norm_attention: Affine
+    qkv: Affine
+    content_bias: Tensor  # [1, H, 1, d_k]
+    positions: dict[int, Affine]  # per mode: p [H, d_k, P] and the constant v p [H, 1, P], P = left + 2 T - 1
+    out: Affine
+    norm_convolution: Affine
+    gate: Affine
+    depthwise: Affine  # [k, D], [D]
+    norm_inner: Affine | None
+    point: Affine
+    norm_second: Affine
+    second: tuple[Affine, Affine]
+    norm_out: Affine
+
+
+def make_layer(weights: Weights, index: int, arch: Architecture, distances: Tensor) -> Layer:
+    """Layer `index`; `distances` [P, D] is the sinusoid table of `sinusoids`."""
+
+    def take(name: str) -> Tensor:
+        return weights[f"encoder.layers.{index}.{name}"]
+
+    def affine(name: str, scale: float = 1.0) -> Affine:
+        weight = take(f"{name}.weight")
+        weight = weight.squeeze(-1) if weight.dim() == 3 else weight
+        bias = weights.get(f"encoder.layers.{index}.{name}.bias")
+        bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
+        return (weight * scale).contiguous(), (bias * scale).contiguous()
+
+    scale = 1.0 / math.sqrt(arch.width // arch.heads)
+    query, key, value = (affine(f"self_attn.linear_{x}", s) for x, s in (("q", scale), ("k", 1.0), ("v", 1.0)))
+    inner = arch.norm == "layer_norm"
+    return Layer(
+        norm_first=affine("norm_feed_forward1"),
+        first=(affine("feed_forward1.linear1"), affine("feed_forward1.linear2", 0.5)),
+        norm_attention=affine("norm_self_att"),
+        qkv=(torch.cat([query[0], key[0], value[0]]), torch.cat([query[1], key[1], value[1]])),
+        content_bias=(take("self_attn.pos_bias_u") * scale)[None, :, None],
+        positions=_positions(take, arch, distances, scale),
+        out=affine("self_attn.linear_out"),
+        norm_convolution=affine("norm_conv"),
+        gate=affine("conv.pointwise_conv1"),
+        depthwise=_depthwise(take, weights, index, arch),
+        norm_inner=affine("conv.batch_norm") if inner else None,
+        point=affine("conv.pointwise_conv2"),
+        norm_second=affine("norm_feed_forward2"),
+        second=(affine("feed_forward2.linear1"), affine("feed_forward2.linear2", 0.5)),
+        norm_out=affine("norm_out"),
+    )
+
+
+def sinusoids(arch: Architecture) -> Tensor:
+    """Transformer-XL positions of the distances left + T - 1 … 1 - T for the largest mode T: [left + 2 T - 1, D]."""
+    largest = max(arch.modes)
+    distance = torch.arange(arch.left + largest - 1, -largest, -1, dtype=torch.float32)
+    rate = torch.exp(torch.arange(0, arch.width, 2, dtype=torch.float32) * -(math.log(10000.0) / arch.width))
+    table = torch.zeros(len(distance), arch.width)
+    table[:, 0::2], table[:, 1::2] = torch.sin(distance[:, None] * rate), torch.cos(distance[:, None] * rate)
+    return table
+
+
+def _positions(take: Take, arch: Architecture, distances: Tensor, scale: float) -> dict[int, Affine]:
+    weight = take("self_attn.linear_pos.weight")
+    d_k, largest = arch.width // arch.heads, max(arch.modes)
+    projected = torch.nn.functional.linear(distances.to(weight), weight).view(-1, arch.heads, d_k).permute(1, 2, 0)
+    bias = (take("self_attn.pos_bias_v") * scale)[:, None]
+    tables = {}
+    for mode in arch.modes:
+        part = projected[:, :, largest - mode : projected.shape[2] - (largest - mode)].contiguous()
+        tables[mode] = (part, torch.matmul(bias, part))
+    return tables
+
+
+def _depthwise(take: Take, weights: Weights, index: int, arch: Architecture) -> Affine:
+    weight = take("conv.depthwise_conv.weight").squeeze(1)
+    bias = weights.get(f"encoder.layers.{index}.conv.depthwise_conv.bias")
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    if arch.norm == "batch_norm":
+        gain = take("conv.batch_norm.weight") / torch.sqrt(take("conv.batch_norm.running_var") + 1e-5)
+        weight = weight * gain[:, None]
+        bias = (bias - take("conv.batch_norm.running_mean")) * gain + take("conv.batch_norm.bias")
+    return weight.t().contiguous(), bias

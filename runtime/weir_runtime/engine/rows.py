@@ -1,0 +1,52 @@
+"""Which slots a step works on, and which of its rows begin or end a segment."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from weir_runtime.core.grid import FRAME, HOP
+from weir_runtime.core.values import Batch
+
+LEAD = (7, 3, 1, 0)  # frames before a first chunk's frame 0: mel, then behind each convolution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    index: Tensor  # [B] slots
+    at: Tensor | slice  # the same as an index; a slice where the slots are neighbours, so that slabs are not copied
+    mode: int  # T
+    edge: bool  # some row begins or ends a segment: the masks below matter
+    first: Tensor  # [B] bool
+    n_samples: Tensor  # [B]
+    low: tuple[Tensor, ...]  # [B] at each level (mel, convolution 1, 2, 3) the first valid frame
+    high: tuple[Tensor, ...]  # [B] the first frame behind the valid ones
+
+    @property
+    def valid(self) -> Tensor:
+        """[B] encoder frames that count."""
+        return self.high[3]
+
+
+def rows_of(batch: Batch, device: torch.device) -> Rows:
+    """The rows of `batch`; the rules are those of decisions 27."""
+    slots, first, last = batch.slots, batch.first, batch.last
+    neighbours = bool(slots[-1] - slots[0] == len(slots) - 1 and (slots[1:] > slots[:-1]).all())
+    lead = first * LEAD[0]
+    # a last chunk flushes: frame k needs no sample behind the end; first chunks have no tail of 40 samples
+    rest = (batch.n_samples + 40 * ~first) // HOP
+    full = FRAME // HOP * batch.mode
+    high = [(rest.clip(max=full - lead) + lead) * last + full * ~last]
+    for _ in range(3):
+        high.append((high[-1] + 1) // 2)
+    index = torch.from_numpy(slots).to(device)
+    return Rows(
+        index=index,
+        at=slice(int(slots[0]), int(slots[-1]) + 1) if neighbours else index,
+        mode=batch.mode,
+        edge=bool(first.any() or last.any()),
+        first=torch.from_numpy(first).to(device),
+        n_samples=torch.from_numpy(batch.n_samples).to(device),
+        low=tuple(torch.from_numpy(first * lead).to(device) for lead in LEAD),
+        high=tuple(torch.from_numpy(level).to(device) for level in high),
+    )
