@@ -27,6 +27,7 @@ class Variant(ApiModel):
     chunk_ms: Literal[80, 160, 560, 1120] = Field(
         160, description="Audio per engine step where a client names no latency."
     )
+    language: str = Field("en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="Language that it recognises.")
 
 
 class Model(ApiModel):
@@ -83,7 +84,7 @@ class Admission(ApiModel):
 
     max_streams: int = Field(64, ge=1, le=20_000, description="Streams per pod; each holds one slot.")
     max_lead_seconds: int = Field(
-        30, ge=1, le=600, description="Audio queued per stream before the socket is not read."
+        30, ge=2, le=600, description="Audio queued per stream before the socket is not read; more than a chunk."
     )
     idle_seconds: int = Field(
         30, ge=1, le=3600, description="A stream without audio or keepalive is closed after this."

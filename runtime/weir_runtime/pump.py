@@ -19,7 +19,7 @@ from weir_runtime.messages import ClassName, Closed, Open, Refused, ToCore
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 OnChunk = Callable[[ChunkTiming], None]
-OnFailure = Callable[[str], None]
+OnFailure = Callable[[Exception], None]
 
 
 class LocalLink:
@@ -112,7 +112,7 @@ class Pump:
                 self._on_chunk(timing)
 
     def _fail(self, work: Batch | DetectBatch, error: Exception) -> None:
-        self._on_failure(f"{type(error).__name__}: {error}")
+        self._on_failure(error)
         self._core.on_failure(work, type(error).__name__, monotonic())
         self._link.deliver_events()
 

@@ -67,6 +67,7 @@ class VariantInfo:
     modes: tuple[int, ...]  # the T it was trained for, ascending
     default_mode: int
     vocabulary: tuple[str, ...]  # SentencePiece pieces, "▁" marks the start of a word; the blank is not in it
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

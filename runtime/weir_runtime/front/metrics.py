@@ -67,9 +67,6 @@ class Metrics:
             self.chunk.labels(timing.priority, name).observe(max(0.0, until - since))
         self.batch_size.labels(timing.variant).observe(timing.batch_size)
 
-    def on_failure(self, _detail: str) -> None:
-        self.failures.inc()
-
     def watch(self, load: Callable[[], Load]) -> None:
         """Report the core's own snapshot with every scrape."""
         self.registry.register(_Snapshot(load))

@@ -9,29 +9,38 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from weir_runtime.front.door import Door
-from weir_runtime.front.socket import WatchedWebSocket
+from weir_runtime.front.watched_socket import HangUpWatch, WatchedWebSocket
 
 FAREWELL_S = 4.0  # for finals and close frames; the promise is five seconds in all
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers."""
+    """uvicorn without its signal handlers; `up` is set when it takes connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def make_server(app: ASGIApp, max_frame_bytes: int) -> Server:
+def make_server(app: ASGIApp, max_frame_bytes: int, watch: HangUpWatch) -> Server:
     """A uvicorn server for `app`, set as decisions 8 and 9 ask."""
-    ws: Any = WatchedWebSocket
+    ws: Any = partial(WatchedWebSocket, watch)
     config = uvicorn.Config(
         app,
         ws=ws,
@@ -95,12 +104,18 @@ class Shutdown:
             task.cancel()
 
 
-async def serve(servers: list[tuple[Server, socket.socket]], shutdown: Shutdown) -> None:
-    """Run the servers until a signal has been obeyed."""
+async def serve_until(
+    servers: Sequence[tuple[Server, socket.socket]], shutdown: Shutdown, pumping: asyncio.Task[None]
+) -> None:
+    """Run the servers until a signal has been obeyed. A pump that ends by itself has failed: so does this."""
     shutdown.install()
+    stopping = asyncio.create_task(shutdown.stopping.wait())
     async with asyncio.TaskGroup() as group:
         for server, bound in servers:
             group.create_task(server.serve(sockets=[bound]))
-        await shutdown.stopping.wait()
+        await asyncio.wait([stopping, pumping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         for server, _ in servers:
             server.should_exit = True
+    if pumping.done():
+        await pumping

@@ -45,7 +45,7 @@ class Tracer:
         span = self._spans.get(timing.stream)
         if span is None:
             return
-        attributes = {
+        attributes: dict[str, str | int | float] = {
             "stream.id": timing.stream,
             "chunk.sequence_number": timing.seq,
             "chunk.duration_ms": timing.n_samples / 16,

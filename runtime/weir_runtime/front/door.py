@@ -1,0 +1,101 @@
+"""Who is in the house: every open connection of this front, and whether new ones are let in.
+
+Drains in two moves: `begin_drain` lets nobody in and tells those inside, `end_all` gives each its finals and 1001.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from fastapi.responses import JSONResponse
+
+from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_runtime.front.link import CoreLink
+from weir_runtime.front.observer import Observer
+from weir_runtime.front.options import Options, default_options
+from weir_runtime.messages import ClassName, Refused
+
+JITTER = 0.5  # of the stated wait, so that refused clients do not come back together
+
+
+class Guest(Protocol):
+    """An open connection."""
+
+    def warn_of_drain(self, grace_s: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why there is no upgrade, as HTTP."""
+
+    status: int
+    error: str
+    message: str
+    fix: str
+    more: Mapping[str, Any]
+    retry_after_s: float | None = None
+
+    def response(self) -> JSONResponse:
+        body = {"error": self.error, "message": self.message, "fix": self.fix, **self.more}
+        if self.retry_after_s is None:
+            return JSONResponse(body, self.status)
+        wait_s = max(1, round(self.retry_after_s))
+        return JSONResponse(body | {"retry_after_s": wait_s}, self.status, {"Retry-After": str(wait_s)})
+
+
+class Door:
+    """What every connection of a front shares."""
+
+    def __init__(self, link: CoreLink, spec: StreamingPipelineSpec, observer: Observer, loopback: bool) -> None:
+        self.link, self.spec, self.observer, self.loopback = link, spec, observer, loopback
+        self.defaults: Options = default_options(spec.stages.vad)
+        self.state: Literal["ready", "draining"] = "ready"
+        self.ending = asyncio.Event()  # responses without an end, such as server-sent events, end now
+        self._guests: set[Guest] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._chance: Callable[[float, float], float] = random.SystemRandom().uniform
+
+    def enter(self, guest: Guest) -> None:
+        self._guests.add(guest)
+        self._empty.clear()
+
+    def leave(self, guest: Guest) -> None:
+        self._guests.discard(guest)
+        if not self._guests:
+            self._empty.set()
+
+    def refusal(self, priority: ClassName) -> Rejection | None:
+        """Why a stream of this class would not be let in now."""
+        if self.state == "draining":
+            return self.rejection(Refused("", "draining", 5.0))
+        refused = self.link.refusal(priority)
+        return None if refused is None else self.rejection(refused)
+
+    def rejection(self, refused: Refused) -> Rejection:
+        wait_s = refused.retry_after_s * self._chance(1.0, 1.0 + JITTER) + self._chance(0.0, 1.0)
+        fix = "try again after Retry-After" if refused.reason != "draining" else "try again, on another server"
+        return Rejection(503, "overloaded", f"no stream can be taken now: {refused.reason}", fix,
+                         {"reason": refused.reason}, wait_s)  # fmt: skip
+
+    def admission_response(self, priority: ClassName) -> JSONResponse:
+        """What `GET /v1/admission` answers: 200, or the 503 that a stream would get."""
+        refused = self.refusal(priority)
+        return JSONResponse({"admitted": True, "class": priority}) if refused is None else refused.response()
+
+    def begin_drain(self, grace_s: float) -> None:
+        self.state = "draining"
+        for guest in tuple(self._guests):
+            guest.warn_of_drain(grace_s)
+
+    def end_all(self) -> None:
+        self.ending.set()
+        for guest in tuple(self._guests):
+            guest.drain()
+
+    async def wait_empty(self) -> None:
+        await self._empty.wait()
