@@ -34,7 +34,7 @@ class Chunk:
     queued: float
     seq: int
     batched: float = 0.0
-    dropped: bool = False  # its stream no longer wants it
+    waiting: bool = False  # in the queue, and still wanted
 
     @property
     def end(self) -> int:
@@ -83,6 +83,7 @@ class FairQueue:
         self._order = count()
 
     def push(self, chunk: Chunk) -> None:
+        chunk.waiting = True
         flow = self._flows[chunk.priority].setdefault(chunk.tenant, {})
         heappush(flow.setdefault(chunk.group, []), (chunk.deadline, next(self._order), chunk))
         self._classes.wake(chunk.priority)
@@ -91,8 +92,8 @@ class FairQueue:
 
     def drop(self, chunk: Chunk) -> None:
         """Its stream is gone; it leaves without cost when its turn comes."""
-        if not chunk.dropped:
-            chunk.dropped = True
+        if chunk.waiting:
+            chunk.waiting = False
             self.n_chunks -= 1
 
     def pop(self, group: tuple[str, int] | None = None) -> Chunk | None:
@@ -101,12 +102,13 @@ class FairQueue:
             priority, tenant, chosen = found
             flow = self._flows[priority][tenant]
             chunk = heappop(flow[chosen])[2]
-            if not chunk.dropped:
+            wanted, chunk.waiting = chunk.waiting, False
+            if wanted:
                 self._tenants[priority].charge(tenant, chunk.mode)
                 self._classes.charge(priority, chunk.mode / self._weights[priority])
                 self.n_chunks -= 1
             self._tidy(priority, tenant, chosen)
-            if not chunk.dropped:
+            if wanted:
                 return chunk
         return None
 

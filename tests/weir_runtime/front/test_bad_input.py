@@ -4,10 +4,13 @@ stream beside it."""
 import json
 import socket as sockets
 import struct
+import subprocess
+import sys
 
 import pytest
 from talk import events, of_type, send, transcript, until_event
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +116,27 @@ class TestTypedErrors:
         assert (len(of_type(found, "error")), code) == (2000, 1000)
 
 
-def vanish(connection):
-    """Gone without a word, as after a crash: the kernel sends a reset."""
-    raw = connection.socket
+def raw_stream(server, query=""):
+    """A stream on a bare socket, which can be treated as a network would treat it."""
+    host, port = server.url.removeprefix("http://").split(":")
+    raw = sockets.socket()
+    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+    raw.connect((host, int(port)))
+    raw.sendall(
+        f"GET /v1/stream?{query} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    assert raw.recv(12) == b"HTTP/1.1 101"
+    return raw
+
+
+def frame(kind, body):
+    """A masked frame with the mask 0."""
+    return bytes([0x80 | kind, 0xFF]) + struct.pack(">Q", len(body)) + bytes(4) + body
+
+
+def reset(raw):
+    """Gone without a word, as after a crash."""
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
     raw.close()
 
@@ -124,70 +145,79 @@ def idle(load):
     return load["streams"] == load["slots"]["used"] == load["queue"]["bytes"] == load["queue"]["chunks"] == 0
 
 
-def test_forty_clients_killed_in_mid_stream_leave_nothing_within_a_second(serve, clip):
+CLIENTS = """
+import asyncio, sys, websockets
+
+async def main(url, pcm):
+    sockets = [await websockets.connect(url, compression=None) for _ in range(40)]
+    while True:
+        for socket in sockets:
+            await socket.send(pcm[:3200])
+        print("sent", flush=True)
+        await asyncio.sleep(0.1)
+
+asyncio.run(main(sys.argv[1], open(sys.argv[2], "rb").read()))
+"""
+
+
+def test_forty_clients_killed_in_mid_stream_leave_nothing_within_a_second(serve, clip, tmp_path):
     own = serve(admission={"maxStreams": 40})
-    open_streams = [own.connect() for _ in range(40)]
-    for socket in open_streams:
-        socket.send(clip.pcm)
-    own.until(lambda load: load["streams"] == 40)
-    for socket in open_streams:
-        vanish(socket)
+    (tmp_path / "pcm").write_bytes(clip.pcm)
+    clients = subprocess.Popen(
+        [sys.executable, "-c", CLIENTS, own.ws, tmp_path / "pcm"], stdout=subprocess.PIPE, text=True
+    )
+    with clients:
+        for _ in range(12):
+            assert clients.stdout.readline() == "sent\n"
+        load = own.load()
+        assert (load["streams"], load["slots"]["used"]) == (40, 40)
+        clients.kill()
     assert own.until(idle, 1.0) < 1.0
     with own.connect() as socket:
         socket.send(clip.pcm)
         send(socket, "close")
         assert transcript(events(socket)) == clip.text
+    assert 'weir_streams_closed_total{class="standard",reason="vanished"} 40.0' in own.metrics()
 
 
-def test_a_client_that_vanishes_while_it_is_slowed_is_noticed(serve, clip):
+@pytest.mark.parametrize("leave", [reset, lambda raw: raw.close()], ids=["reset", "closed"])
+def test_a_client_that_vanishes_while_it_is_slowed_is_noticed(serve, leave):
     own = serve(admission={"maxLeadSeconds": 2})
-    socket = own.connect("model=small", max_size=None)
-    raw = socket.socket
-    raw.settimeout(0.2)
-    body = bytes(1 << 16)
-    header = b"\x82\xff" + struct.pack(">Q", len(body)) + b"\0\0\0\0"
-    sent = 0
+    raw = raw_stream(own, "encoding=mulaw&sample_rate=4000&endpointing.mode=manual")
+    raw.settimeout(0.3)
+    sound = frame(2, bytes(1 << 16))
     with pytest.raises(TimeoutError):  # until nobody reads any more
-        for _ in range(4000):
-            raw.sendall(header + body)
-            sent += len(body)
-    assert own.load()["queue"]["bytes"] < 64 << 20
-    vanish(socket)
-    own.until(idle, 1.0)
+        for _ in range(2000):
+            raw.sendall(sound)
+    assert 0 < own.load()["queue"]["bytes"] < 8 << 20
+    leave(raw)
+    assert own.until(idle, 1.0) < 1.0
 
 
-def test_a_polite_hang_up_in_mid_stream_frees_everything(serve, clip):
+def test_a_hang_up_in_mid_stream_frees_everything(serve, clip):
     own = serve()
-    socket = own.connect()
-    socket.send(clip.pcm)
-    until_event(socket, "speech_started")
-    socket.socket.shutdown(sockets.SHUT_RDWR)
+    raw = raw_stream(own)
+    raw.sendall(frame(2, clip.pcm))
+    own.until(lambda load: load["audio_s"] > 1)
+    raw.shutdown(sockets.SHUT_WR)
     own.until(idle, 1.0)
+    raw.close()
 
 
 def test_a_client_that_never_reads_is_closed_and_hurts_nobody(serve, clip):
     own = serve(admission={"sendTimeoutSeconds": 1, "idleSeconds": 3600})
-    raw = sockets.create_connection((own.url.split("//")[1].split(":")[0], int(own.url.rsplit(":", 1)[1])))
-    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    raw.sendall(
-        b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    raw.settimeout(0.2)
-    message = json.dumps({"type": "ping", "id": "x" * 100, "t": "y" * 50_000}).encode()
-    frame = b"\x81\xfe" + struct.pack(">H", len(message)) + b"\0\0\0\0" + message
-    own.until(lambda load: load["streams"] == 1)
-    with pytest.raises(OSError):  # noqa: PT011 slowed first (timeout), then cut (reset)
-        for _ in range(100_000):
-            try:
-                raw.sendall(frame)
-            except TimeoutError:
-                raw.settimeout(5.0)
+    raw = raw_stream(own)
+    ping = frame(1, json.dumps({"type": "ping", "id": "x" * 100, "t": "y" * 50_000}).encode())
+    with own.connect("endpointing.mode=manual") as beside:
+        beside.send(clip.pcm)
+        raw.settimeout(8.0)
+        with pytest.raises(ConnectionError):  # slowed first, then cut
+            for _ in range(100_000):
+                raw.sendall(ping)
+        send(beside, "close")
+        assert transcript(events(beside)) == clip.text
+    raw.close()
     own.until(idle, 5.0)
-    with own.connect() as socket:
-        socket.send(clip.pcm)
-        send(socket, "close")
-        assert transcript(events(socket)) == clip.text
     assert 'reason="send_timeout"' in own.metrics()
 
 
@@ -201,9 +231,6 @@ def test_half_a_handshake_takes_no_slot(serve):
 
 
 def test_a_socket_to_an_unknown_path_is_refused(server):
-    from websockets.exceptions import InvalidStatus
-    from websockets.sync.client import connect
-
     with pytest.raises(InvalidStatus) as caught, connect(server.ws.replace("/v1/stream", "/v2/stream")):
         pass
     assert caught.value.response.status_code in (403, 404)

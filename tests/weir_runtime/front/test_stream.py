@@ -1,9 +1,13 @@
 """The rules of docs/protocol.md, kept by the real server."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import httpx
+import numpy as np
 import pytest
+import soxr
 from talk import events, of_type, send, transcript, until_event
 from websockets.exceptions import InvalidStatus
 
@@ -30,7 +34,7 @@ def refused(server, query="", **options):
     with pytest.raises(InvalidStatus) as caught, server.connect(query, **options):
         pass
     response = caught.value.response
-    return response.status_code, __import__("json").loads(response.body)
+    return response.status_code, json.loads(response.body)
 
 
 def test_speech_becomes_a_final_with_words_and_then_closed(server, clip):
@@ -163,9 +167,6 @@ def test_configure_is_all_or_nothing(server):
 
 
 def test_the_rate_may_change_in_mid_stream(server, clip):
-    import numpy as np
-    import soxr
-
     half = soxr.resample(np.frombuffer(clip.pcm, "<i2"), 16000, 8000).tobytes()
     with server.connect("endpointing.mode=manual") as socket:
         socket.send(clip.pcm)
@@ -220,21 +221,21 @@ def test_both_models_know_the_clip(server, clip):
         assert transcript(stream(server, clip.pcm, f"model={model}")[0]) == clip.text
 
 
-def test_a_session_too_long_a_stream_too_idle(serve):
-    own = serve(admission={"idleSeconds": 2, "maxSessionSeconds": 10})
-    with own.connect() as socket:
+def test_an_idle_stream_is_warned_and_closed(serve):
+    with serve(admission={"idleSeconds": 4}).connect() as socket:
         found = events(socket)
     assert [event["code"] for event in of_type(found, "warning")] == ["idle"]
     assert (found[-1]["reason"], socket.close_code) == ("idle", 4008)
-    with own.connect() as socket:
-        found = until_event(socket, "ready")
-        while found[-1]["type"] != "closed":
-            send(socket, "keepalive")
-            send(socket, "ping")
-            found += until_event(socket, "pong") if found[-1]["type"] != "closed" else []
-            if of_type(found, "warning"):
-                found += events(socket)
-    assert [event["code"] for event in of_type(found, "warning")][0] == "session_expiring"
+
+
+def test_the_longest_session_is_told_of_its_end_and_gets_its_final(serve, clip):
+    with serve(admission={"maxSessionSeconds": 10}).connect("endpointing.mode=manual") as socket:
+        socket.send(clip.pcm)
+        found = events(socket)
+    assert [event["code"] for event in of_type(found, "warning")] == ["session_expiring"]
+    (final,) = of_type(found, "final")
+    assert (final["text"], final["reason"]) == (clip.text, "session_limit")
+    assert (found[-1]["reason"], socket.close_code) == ("session_limit", 4009)
 
 
 def test_something_is_said_at_least_every_five_seconds(server):
@@ -295,9 +296,6 @@ def test_sixteen_at_four_times_real_time_get_what_one_gets(server, clips):
     chosen = clips("coffee")[:8] + clips("digits")[:8]
 
     def paced(clip):
-        from threading import Event
-
-        found = []
         with server.connect("class=interactive") as socket:
             for at in range(0, len(clip.pcm), FRAME):
                 socket.send(clip.pcm[at : at + FRAME])
