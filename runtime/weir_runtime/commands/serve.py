@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import torch
 import uvloop
-from weir_runtime.engine.sources import SourceError
 
 from weir_api.manifest import ManifestError, read_manifest
 from weir_api.v1alpha1 import StreamingPipeline
 from weir_runtime.engine.checkpoint import CheckpointError
+from weir_runtime.engine.sources import SourceError
 from weir_runtime.front.server import Shutdown, serve_until
 from weir_runtime.front.watched_socket import silence_uvicorn
 from weir_runtime.logs import LEVELS, configure_logs, log

@@ -1,0 +1,25 @@
+"""What can go wrong between a client and a server."""
+
+
+class ClientError(Exception):
+    """Any of the below."""
+
+
+class Refused(ClientError):
+    """The server does not take the stream; `status` is HTTP's, `retry_after_s` set where a later try may succeed."""
+
+    def __init__(self, status: int, error: str, message: str, retry_after_s: float | None) -> None:
+        super().__init__(f"{message} ({error}, HTTP {status})")
+        self.status, self.error, self.retry_after_s = status, error, retry_after_s
+
+
+class ConnectionLost(ClientError):
+    """No connection, or the socket broke, or nothing was heard for ten seconds: what was not final is lost."""
+
+
+class StreamClosed(ClientError):
+    """The server ended the stream otherwise than asked; `code` is the close code (docs/protocol.md)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"closed by the server: {reason or 'no reason given'} ({code})")
+        self.code, self.reason = code, reason

@@ -1,0 +1,141 @@
+"""The server's events as types. Times are milliseconds of the stream's audio; offsets and lengths are code points."""
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
+    """`seq` counts the events of a session without a gap; `audio_ms` is what was recognised when it was sent."""
+
+    seq: int
+    audio_ms: int = 0
+
+
+class Ready(Event, frozen=True, kw_only=True, tag="ready"):
+    session: str
+    model: str
+    language: str
+    sample_rate: int
+    limits: dict[str, int]
+    features: list[str] = []
+    degraded: bool = False
+
+
+class SpeechStarted(Event, frozen=True, kw_only=True, tag="speech_started"):
+    seg: int
+    at_ms: int
+
+
+class Interim(Event, frozen=True, kw_only=True, tag="interim"):
+    seg: int
+    rev: int
+    offset: int
+    text: str
+    stable: int
+    stability: float
+    start_ms: int
+    end_ms: int
+
+
+class Endpoint(Event, frozen=True, kw_only=True, tag="endpoint"):
+    seg: int
+    kind: str
+    confidence: float
+    at_ms: int
+
+
+class Word(msgspec.Struct, frozen=True):
+    w: str
+    s: int
+    e: int
+    c: float
+
+
+class Final(Event, frozen=True, kw_only=True, tag="final"):
+    seg: int
+    rev: int
+    text: str
+    raw: str
+    lead: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+    reason: str
+    words: list[Word] = []
+
+
+class Finalized(Event, frozen=True, kw_only=True, tag="finalized"):
+    id: str | None = None
+    empty: bool = False
+
+
+class Configured(Event, frozen=True, kw_only=True, tag="configured"):
+    from_ms: int
+    id: str | None = None
+    ignored: list[str] = []
+
+
+class Cleared(Event, frozen=True, kw_only=True, tag="cleared"):
+    id: str | None = None
+
+
+class Pong(Event, frozen=True, kw_only=True, tag="pong"):
+    id: str | None = None
+    t: Any = None
+
+
+class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
+    pass
+
+
+class Warning(Event, frozen=True, kw_only=True, tag="warning"):  # noqa: A001 the protocol's own word
+    code: str
+    detail: str = ""
+
+
+class Error(Event, frozen=True, kw_only=True, tag="error"):
+    code: str
+    message: str
+    fatal: bool
+    retryable: bool = False
+    id: str | None = None
+
+
+class Closed(Event, frozen=True, kw_only=True, tag="closed"):
+    reason: str
+    segments: int
+    last_final_ms: int | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An event of a newer protocol: to be passed over."""
+
+    fields: dict[str, Any]
+
+
+Known = (
+    Ready
+    | SpeechStarted
+    | Interim
+    | Endpoint
+    | Final
+    | Finalized
+    | Configured
+    | Cleared
+    | Pong
+    | Heartbeat
+    | Warning
+    | Error
+    | Closed
+)
+ServerEvent = Known | Unknown
+_decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
+
+
+def decode(text: str | bytes) -> ServerEvent:
+    """One text frame's event; raises msgspec.DecodeError where it is no JSON object."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError:
+        return Unknown(msgspec.json.decode(text, type=dict[str, Any]))
