@@ -103,7 +103,7 @@ def _complain(name: str, event: ServerEvent) -> int:
         case Error(fatal=fatal, code=code, message=message):
             click.echo(f"weir: {name}: {code}: {message}", err=True)
             return int(fatal or code == "engine_failed")
-        case Closed(reason=reason) if reason not in ("close", "error"):
+        case Closed(reason=reason) if reason not in ("close", "error", "cancel"):
             raise StreamClosed(0, f"{reason}; the transcript of {name} is not complete")
     return 0
 

@@ -1,4 +1,4 @@
-"""The client library: against a scripted server for what a server or a network may do, against the real one for speech."""
+"""The client library: against a scripted server for what may go wrong, against the real one for speech."""
 
 import asyncio
 import json

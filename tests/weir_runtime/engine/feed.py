@@ -72,7 +72,9 @@ def run(engine, feeds: Sequence[Feed], *, encode: bool = False, chance: random.R
             output = engine.step(batch)
             for k in range(len(output.row)):
                 feed = group[output.row[k]]
-                feed.tokens.append((int(output.token[k]), feed.frames + int(output.frame[k]), float(output.log_prob[k])))
+                feed.tokens.append(
+                    (int(output.token[k]), feed.frames + int(output.frame[k]), float(output.log_prob[k]))
+                )
             for feed, n in zip(group, output.n_frames, strict=True):
                 feed.take(int(n))
         for feed in group:
