@@ -17,7 +17,9 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         model = torch.jit.load(str(files("silero_vad") / "data" / "silero_vad.jit"), map_location="cpu")
-    ours = {key.removeprefix("_model."): value for key, value in model.state_dict().items() if key.startswith("_model.")}
+    ours = {
+        key.removeprefix("_model."): value for key, value in model.state_dict().items() if key.startswith("_model.")
+    }
     np.savez_compressed(TARGET, **{key: value.numpy() for key, value in ours.items()})
 
 
