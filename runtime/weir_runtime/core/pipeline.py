@@ -64,13 +64,16 @@ class Pipeline:
         self._streams: dict[str, Stream] = {}
         self._hearing: dict[str, int] = {}  # streams with windows to judge, and how many
         self._interims: list[tuple[float, str]] = []  # heap of when an interim is due
+        self._scheduled: set[str] = set()  # streams in that heap
         self._retries: list[list[Chunk]] = []
         self._in_flight: dict[int, list[Chunk]] = {}  # id of a batch handed out -> its chunks
         self._tried: set[str] = set()  # streams whose chunk failed before
         self._spoke: dict[str, None] = {}  # streams that may have events
         self._events: list[ToFront] = []
         self._timings: list[ChunkTiming] = []
-        self._refused = self._batches = self._failed = 0
+        self._batches = self._failed = 0
+        self._waiting: dict[str, int] = {}  # samples per stream that are not consumed yet
+        self._waiting_all = 0  # their sum: asked for with every refusal
         self._consumed = self._encoded = 0  # of streams that are gone
 
     # ---- messages
@@ -89,7 +92,7 @@ class Pipeline:
             case Configure() | Finalize() | Clear() | Close():
                 stream.on_marker(message, now)
             case Cancel():
-                self._events.append(Closed(stream.id, stream.consumed, "cancel", 0, None))
+                self._events.append(Closed(stream.id, stream.agenda.consumed, "cancel", 0, None))
                 self._forget(stream)
                 return
         self._refresh(stream, now)
@@ -98,7 +101,6 @@ class Pipeline:
         assert message.stream not in self._streams, f"stream {message.stream} is open"
         refused = self.refusal(message.stream, message.priority, now)
         if refused is not None:
-            self._refused += 1
             self._events.append(refused)
             return
         variant = self._variants[message.variant]
@@ -108,13 +110,15 @@ class Pipeline:
     def refusal(self, stream: str, priority: ClassName, now: float) -> Refused | None:
         """What an `Open` would be told now; None if it would be taken."""
         del priority, now  # classes are refused one by one by the ladder's rungs, a later issue
-        return refusal(stream, self._slots, self._waiting_s() if self._slots.used == self._slots.total else 0.0)
+        return refusal(stream, self._slots, self._waiting_all / SAMPLE_RATE)
 
     # ---- work
 
     def next_work(self, now: float) -> Work:
         while self._interims and self._interims[0][0] <= now:
-            self._interim(heappop(self._interims)[1], now)
+            name = heappop(self._interims)[1]
+            self._scheduled.discard(name)
+            self._interim(name, now)
         if self._hearing:
             return self._windows()
         chunks = self._retry() or take_chunks(self._queue, self._max_batch, now)
@@ -193,7 +197,7 @@ class Pipeline:
             self._failed += 1
             self._tried.discard(chunk.stream)
             stream = self._streams[chunk.stream]
-            stream.on_lost(chunk, "engine_failed", detail, now)
+            stream.on_lost("engine_failed", detail, now)
             self._refresh(stream, now)
 
     def _refresh(self, stream: Stream, now: float) -> None:
@@ -203,8 +207,9 @@ class Pipeline:
         else:
             self._hearing.pop(stream.id, None)
         stream.advance(now)
+        self._count_waiting(stream, stream.waiting)
         self._spoke[stream.id] = None
-        if stream.interim_due is not None:
+        if stream.agenda.interim_due is not None:
             self._interim(stream.id, now)
         if stream.closed:
             self._forget(stream)
@@ -213,12 +218,15 @@ class Pipeline:
 
     def _interim(self, name: str, now: float) -> None:
         stream = self._streams.get(name)
-        if stream is None or stream.interim_due is None:
+        due = None if stream is None else stream.agenda.interim_due
+        if stream is None or due is None:
             return
-        if stream.interim_due > now:
-            heappush(self._interims, (stream.interim_due, name))
+        if due > now:
+            if name not in self._scheduled:
+                self._scheduled.add(name)
+                heappush(self._interims, (due, name))
             return
-        stream.interim(now)
+        stream.agenda.interim(now)
         self._spoke[name] = None
 
     def _forget(self, stream: Stream) -> None:
@@ -227,8 +235,10 @@ class Pipeline:
         self._hearing.pop(stream.id, None)
         self._spoke.pop(stream.id, None)
         self._tried.discard(stream.id)
+        self._count_waiting(stream, 0)
+        del self._waiting[stream.id]
         self._slots.give_back(stream.slot)
-        self._consumed += stream.consumed
+        self._consumed += stream.agenda.consumed
         self._encoded += stream.encoded
         if stream.chunk is not None:
             self._queue.drop(stream.chunk)
@@ -255,7 +265,7 @@ class Pipeline:
         by_class = dict.fromkeys(self._deadlines, 0)
         for stream in streams:
             by_class[stream.priority] += 1
-        consumed = self._consumed + sum(stream.consumed for stream in streams)
+        consumed = self._consumed + sum(stream.agenda.consumed for stream in streams)
         encoded = self._encoded + sum(stream.encoded for stream in streams)
         return Load(
             streams=len(self._streams),
@@ -263,17 +273,17 @@ class Pipeline:
             slots_total=self._slots.total,
             slots_used=self._slots.used,
             queue_chunks=self._queue.n_chunks,
-            queue_audio_s=self._waiting_s(),
+            queue_audio_s=self._waiting_all / SAMPLE_RATE,
             queued_bytes=4 * sum(stream.audio.n_samples for stream in streams),
             audio_s=consumed / SAMPLE_RATE,
             silence_s=max(0, consumed - encoded) / SAMPLE_RATE,
-            refused=self._refused,
             batches=self._batches,
             failed_chunks=self._failed,
         )
 
-    def _waiting_s(self) -> float:
-        return sum(stream.waiting for stream in self._streams.values()) / SAMPLE_RATE
+    def _count_waiting(self, stream: Stream, n_samples: int) -> None:
+        self._waiting_all += n_samples - self._waiting.get(stream.id, 0)
+        self._waiting[stream.id] = n_samples
 
 
 def _timing(chunk: Chunk, batch_size: int, started: float, done: float) -> ChunkTiming:

@@ -101,6 +101,5 @@ class Load:
     queued_bytes: int
     audio_s: float  # consumed since start
     silence_s: float  # of it, never sent to the encoder
-    refused: int
     batches: int
     failed_chunks: int

@@ -103,7 +103,7 @@ def load_report(door: Door) -> dict[str, Any]:
         "queue": {"chunks": load.queue_chunks, "audio_s": round(load.queue_audio_s, 3), "bytes": load.queued_bytes},
         "audio_s": round(load.audio_s, 1),
         "silence_s": round(load.silence_s, 1),
-        "refused": load.refused,
+        "refused": door.refused,
         "rung": 0,
         "rung_name": "full quality",
         "variant": next(iter(door.link.variants)),

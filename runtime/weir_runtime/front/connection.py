@@ -55,8 +55,7 @@ async def serve_stream(websocket: WebSocket, door: Door) -> None:
         return
     refused = door.refusal(request.priority)
     if refused is not None:
-        door.observer.refused(request.priority, str(refused.more["reason"]))
-        await websocket.send_denial_response(refused.response())
+        await websocket.send_denial_response(door.turn_away(request.priority, refused).response())
         return
     await Connection(websocket, door, request, asked).serve()
 
@@ -81,8 +80,8 @@ class Connection:
         options = request.options.recognition
         door.link.open(Open(session.stream, request.priority, "", request.variant.name, options), self._on_event)
         if self._refused is not None:
-            door.observer.refused(request.priority, self._refused.reason)
-            await self._websocket.send_denial_response(door.rejection(self._refused).response())
+            rejection = door.turn_away(request.priority, door.rejection(self._refused))
+            await self._websocket.send_denial_response(rejection.response())
             return
         self._socket.on_gone = self._on_gone
         door.enter(self)

@@ -54,6 +54,7 @@ class Door:
         self.link, self.spec, self.observer, self.loopback = link, spec, observer, loopback
         self.defaults: Options = default_options(spec.stages.vad)
         self.state: Literal["ready", "draining"] = "ready"
+        self.refused = 0  # streams, since the start
         self.ending = asyncio.Event()  # responses without an end, such as server-sent events, end now
         self._guests: set[Guest] = set()
         self._empty = asyncio.Event()
@@ -81,6 +82,12 @@ class Door:
         fix = "try again after Retry-After" if refused.reason != "draining" else "try again, on another server"
         return Rejection(503, "overloaded", f"no stream can be taken now: {refused.reason}", fix,
                          {"reason": refused.reason}, wait_s)  # fmt: skip
+
+    def turn_away(self, priority: ClassName, rejection: Rejection) -> Rejection:
+        """Take note that a stream was not let in."""
+        self.refused += 1
+        self.observer.refused(priority, str(rejection.more["reason"]))
+        return rejection
 
     def admission_response(self, priority: ClassName) -> JSONResponse:
         """What `GET /v1/admission` answers: 200, or the 503 that a stream would get."""

@@ -1,0 +1,138 @@
+"""What a stream has to say, in the order of its audio.
+
+Rules: segments and answers form one queue whose head alone speaks: a segment its start, interims, endpoint and final,
+an answer itself. So finals, answers and `closed` leave in order, and numbers are given when a segment's turn comes.
+"""
+
+from collections import deque
+
+from weir_runtime.core.grid import total_frames
+from weir_runtime.core.results import endpoint_of, final_of, interim_of
+from weir_runtime.core.segmenter import Segment
+from weir_runtime.messages import Cleared, Closed, Configured, Finalized, Progress, SpeechStarted, ToFront
+
+Answer = Configured | Finalized | Cleared | Closed
+
+
+class Agenda:
+    """`heard` is set by the stream: everything before is judged; `interim_due` is when an interim may be said."""
+
+    def __init__(self, stream: str) -> None:
+        self.heard = 0
+        self.closed = False
+        self.interim_due: float | None = None
+        self._stream = stream
+        self._items: deque[Segment | Answer] = deque()
+        self._events: list[ToFront] = []
+        self._finals = 0
+        self._said = False  # a final with text was sent
+        self._last_final: int | None = None
+        self._rev = 0  # of a segment that was thrown away: its number is used again, its revisions are not
+        self._interim_sent = float("-inf")
+        self._consumed = 0
+        self._told = 0
+
+    @property
+    def consumed(self) -> int:
+        """Everything before is recognised or known to be silence; never goes back, though a segment may begin before
+        it was known."""
+        first = self.first_segment
+        self._consumed = max(self._consumed, self.heard if first is None else first.fed)
+        return self._consumed
+
+    @property
+    def head(self) -> Segment | None:
+        """The segment whose turn it is."""
+        return self._items[0] if self._items and isinstance(self._items[0], Segment) else None
+
+    @property
+    def first_segment(self) -> Segment | None:
+        """The first segment whose text is not final."""
+        return next((item for item in self._items if isinstance(item, Segment)), None)
+
+    def add(self, item: Segment | Answer) -> None:
+        self._items.append(item)
+
+    def insert_after_head(self, segment: Segment) -> None:
+        self._items.insert(1, segment)
+
+    def drop(self, segment: Segment) -> None:
+        """Never mention this segment again."""
+        self._items.remove(segment)
+        if segment.number is not None:
+            self._rev, self.interim_due = segment.rev, None
+
+    def say(self, event: ToFront) -> None:
+        """Out of turn: what cannot wait."""
+        self._events.append(event)
+
+    def advance(self, busy: Segment | None, now: float) -> None:
+        """Say what is ready to be said; a chunk of the segment `busy` is on its way."""
+        while self._items and not self.closed:
+            item = self._items[0]
+            if not isinstance(item, Segment):
+                self._answer(item)
+            else:
+                self._announce(item)
+                if item.end is None or busy is item or _needs_step(item):
+                    return
+                self._finish(item, now)
+            self._items.popleft()
+
+    def interim_wanted(self, now: float, max_hz: float) -> None:
+        """There is new text; it is said at most `max_hz` times a second."""
+        self.interim_due = max(now, self._interim_sent + 1 / max_hz)
+
+    def interim(self, now: float) -> None:
+        """Say the open text if it is due and there is any."""
+        head = self.head
+        if self.interim_due is None or now < self.interim_due or head is None:
+            return
+        self.interim_due = None
+        if head.hypothesis.text:
+            head.hypothesis.commit(head.hold)
+            head.rev += 1
+            self._interim_sent = now
+            self.say(interim_of(self._stream, self.consumed, head))
+
+    def take_events(self) -> list[ToFront]:
+        if not self.closed and self.consumed > self._told:
+            self._told = self.consumed
+            self.say(Progress(self._stream, self._told))
+        events, self._events = self._events, []
+        return events
+
+    def _answer(self, answer: Answer) -> None:
+        match answer:
+            case Closed():
+                self.closed = True
+                self.say(Closed(self._stream, self.consumed, answer.reason, self._finals, self._last_final))
+            case Configured():
+                self.say(Configured(self._stream, self.consumed, answer.id, answer.from_))
+            case Finalized():
+                self.say(Finalized(self._stream, self.consumed, answer.id, answer.empty))
+            case Cleared():
+                self.say(Cleared(self._stream, self.consumed, answer.id))
+
+    def _announce(self, head: Segment) -> None:
+        if head.number is None:
+            head.number, head.rev, self._rev = self._finals, self._rev, 0
+            self.say(SpeechStarted(self._stream, self.consumed, head.number, head.onset))
+        if head.end is not None and head.reason == "endpoint" and not head.end_told:
+            self.say(endpoint_of(self._stream, self.consumed, head))
+            head.end_told = True
+
+    def _finish(self, head: Segment, now: float) -> None:
+        if head.reason == "max_segment" and head.end is not None:
+            head.hypothesis.cut(head.end)
+        head.rev += 1
+        final = final_of(self._stream, self.consumed, head, " " if self._said else "", now)
+        self.say(final)
+        self._finals += 1
+        self._said = self._said or bool(final.text)
+        self._last_final, self.interim_due = final.end, None
+
+
+def _needs_step(head: Segment) -> bool:
+    assert head.end is not None
+    return head.fed < head.end and total_frames(head.end - head.start) > head.frames
