@@ -240,4 +240,5 @@ class Stream:
             self._segmenter.open = rest
         if head.end is None or head.end > at:
             self.agenda.insert_after_head(rest)
-        head.end, head.at, head.fed, head.decided, head.end_told = at, chunk.start, at, now, True
+        head.end, head.at, head.fed = at, max(head.onset, chunk.start), at
+        head.decided, head.end_told = now, True
