@@ -5,6 +5,7 @@ an answer itself. So finals, answers and `closed` leave in order, and numbers ar
 """
 
 from collections import deque
+from typing import assert_never
 
 from weir_runtime.core.grid import total_frames
 from weir_runtime.core.results import endpoint_of, final_of, interim_of
@@ -84,11 +85,9 @@ class Agenda:
         self.interim_due = max(now, self._interim_sent + 1 / max_hz)
 
     def interim(self, now: float) -> None:
-        """Say the open text if it is due and there is any."""
-        head = self.head
-        if self.interim_due is None or now < self.interim_due or head is None:
-            return
-        self.interim_due = None
+        """Say the open text, if there is any; only where it is due, so that there is an open segment."""
+        self.interim_due, head = None, self.head
+        assert head is not None
         if head.hypothesis.text:
             head.hypothesis.commit(head.hold)
             head.rev += 1
@@ -113,6 +112,8 @@ class Agenda:
                 self.say(Finalized(self._stream, self.consumed, answer.id, answer.empty))
             case Cleared():
                 self.say(Cleared(self._stream, self.consumed, answer.id))
+            case other:
+                assert_never(other)
 
     def _announce(self, head: Segment) -> None:
         if head.number is None:

@@ -7,6 +7,7 @@ until the row that fails it stands alone, and only that stream loses its chunk.
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from typing import assert_never
 
 import numpy as np
 
@@ -95,6 +96,8 @@ class Pipeline:
                 self._events.append(Closed(stream.id, stream.agenda.consumed, "cancel", 0, None))
                 self._forget(stream)
                 return
+            case other:
+                assert_never(other)
         self._refresh(stream, now)
 
     def _open(self, message: Open, now: float) -> None:

@@ -15,7 +15,7 @@ from weir_runtime.core.pipeline import Pipeline
 from weir_runtime.core.values import Batch, DetectBatch, StepOutput, VariantInfo, WakeAt
 from weir_runtime.messages import Audio, Open, StreamOptions
 
-VOCABULARY = ("▁a", "b", "▁c", "d", "▁e", "<unk>", "f", "▁g")
+VOCABULARY = ("▁a", "b", "▁c", "d", "▁e", "<unk>", "f", "▁g", "▁")
 CLASSES = (
     PriorityClass(name="interactive", weight=8, latency_ms=300),
     PriorityClass(name="standard", weight=3, latency_ms=1000),
