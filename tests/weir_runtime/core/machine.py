@@ -143,3 +143,14 @@ class Machine:
 def check_rows(batch: Batch | DetectBatch):
     assert len(set(batch.streams)) == len(batch.streams), "never two rows of one stream"
     assert (np.diff(batch.slots) > 0).all(), "rows in the order of their slots"
+
+
+def heard(pcm, *markers, **options):
+    """A machine on which one stream "s" said all this."""
+    machine = Machine()
+    machine.open("s", **options)
+    machine.audio("s", pcm)
+    for marker in markers:
+        machine.send(marker)
+    machine.run()
+    return machine

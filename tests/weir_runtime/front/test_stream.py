@@ -290,21 +290,3 @@ def test_a_full_server_answers_503_with_a_time(serve, clip):
         assert httpx.get(admission).json() == {"admitted": True, "class": "interactive"}
     assert httpx.get(f"{own.url}/v1/admission?class=vip").status_code == 400
     assert own.load()["refused"] == 1
-
-
-def test_sixteen_at_four_times_real_time_get_what_one_gets(server, clips):
-    chosen = clips("coffee")[:8] + clips("digits")[:8]
-
-    def paced(clip):
-        with server.connect("class=interactive") as socket:
-            for at in range(0, len(clip.pcm), FRAME):
-                socket.send(clip.pcm[at : at + FRAME])
-                Event().wait(0.1 / 4)  # the pace is the point: four times real time
-            send(socket, "close")
-            found = events(socket)
-        return transcript(found)
-
-    alone = [transcript(stream(server, clip.pcm)[0]) for clip in chosen]
-    with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(paced, chosen))
-    assert together == alone
