@@ -10,7 +10,7 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test check fix bench lock golden clean
+.PHONY: help setup demo test check fix bench errors picture lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ fix: .venv/test.stamp  ## format and repair what a tool can repair
 bench: .venv/test.stamp  ## speed and memory as ratios, one run
 	$(BIN)/python hack/bench.py
 
-golden: .venv/test.stamp  ## rewrite the golden event logs in tests/
-	$(BIN)/pytest -q tests -k golden --rewrite-golden
+errors: .venv/test.stamp  ## word error rates of the embedded models, into docs/error-rates.md
+	$(BIN)/python hack/error_rates.py
+
+picture: .venv/chromium.stamp  ## the captions page while it works, into docs/captions.png
+	$(BIN)/python hack/screenshot.py
 
 lock: .venv/uv.stamp  ## resolve requirements/*.txt anew
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python hack/lock.py

@@ -1,8 +1,6 @@
 """The rules of docs/protocol.md, kept by the real server."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import httpx
 import numpy as np
