@@ -18,6 +18,11 @@ Latency = Literal["low", "balanced", "accurate"]
 # Why a segment ended, and why a stream was closed; the wire uses the same words (docs/protocol.md).
 FinalReason = Literal["endpoint", "finalize", "max_segment", "close", "drain", "shed", "idle", "session_limit"]
 CloseReason = Literal["close", "cancel", "drain", "shed", "idle", "session_limit", "error"]
+ErrorCode = Literal[
+    "bad_message", "unknown_message", "unknown_option", "invalid_option", "unsupported_option", "start_after_audio",
+    "closing", "undecodable", "engine_failed", "engine_stalled", "internal",
+]  # fmt: skip
+WarningCode = Literal["lagging", "header_differs", "clipped", "idle", "session_expiring", "draining"]
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +193,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
     stream: str
     audio: int
-    code: str
+    code: ErrorCode
     detail: str
     fatal: bool
     start: int

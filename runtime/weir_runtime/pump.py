@@ -80,7 +80,9 @@ class Pump:
         with ThreadPoolExecutor(1, "engine") as thread:
             while True:
                 self._link.wake.clear()  # before the decision, so that a set() after it is never lost
-                match self._core.next_work(monotonic()):
+                work = self._core.next_work(monotonic())
+                self._link.deliver_events()  # of interims whose time had come
+                match work:
                     case DetectBatch() as windows:
                         await self._detect(thread, windows)
                     case Batch() as batch:

@@ -112,7 +112,7 @@ def served(pipeline: StreamingPipeline) -> Iterator[Served]:
         assert not failed, failed
         yield Served(found[0])
     finally:
-        if stop:
+        if stop and not failed:
             stop[0]()
         thread.join(30)
         assert not thread.is_alive()

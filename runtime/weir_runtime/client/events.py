@@ -62,6 +62,7 @@ class Final(Event, frozen=True, kw_only=True, tag="final"):
     end_ms: int
     confidence: float
     reason: str
+    language: str = ""
     words: list[Word] = []
 
 
@@ -99,13 +100,17 @@ class Error(Event, frozen=True, kw_only=True, tag="error"):
     message: str
     fatal: bool
     retryable: bool = False
+    retry_after_ms: int | None = None
     id: str | None = None
+    start_ms: int | None = None  # of audio that was lost
+    end_ms: int | None = None
 
 
 class Closed(Event, frozen=True, kw_only=True, tag="closed"):
     reason: str
     segments: int
     last_final_ms: int | None = None
+    id: str | None = None
 
 
 class Unknown(msgspec.Struct, frozen=True):

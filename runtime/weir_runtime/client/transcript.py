@@ -1,6 +1,6 @@
 """From events to text: the revision rule of docs/protocol.md, T[rev] = T[rev - 1][:offset] + text. Pure."""
 
-from weir_runtime.client.events import Final, Interim, ServerEvent, Word
+from weir_runtime.client.events import Cleared, Final, Interim, ServerEvent, Word
 
 
 class Transcript:
@@ -22,6 +22,8 @@ class Transcript:
             case Final():
                 self.text += event.lead + event.text
                 self.words += event.words
+                self.tail, self.stable, self._seg = "", 0, -1
+            case Cleared():
                 self.tail, self.stable, self._seg = "", 0, -1
             case _:
                 pass

@@ -76,8 +76,8 @@ async def _demo(console: Console) -> int:
 
 def _takes() -> list[Take]:
     folder = Path(str(files("weir_runtime"))) / "samples"
-    listed = json.loads((folder / "samples.json").read_text())["samples"]
-    return [Take(folder / entry["file"], entry["title"], entry["text"]) for entry in listed]
+    listed = json.loads((folder / "samples.json").read_text())
+    return [Take(folder / Path(entry["url"]).name, entry["name"], entry["text"]) for entry in listed]
 
 
 async def _play(take: Take, url: str, delay_s: float, console: Console) -> None:

@@ -49,7 +49,7 @@ def pull_(source: str) -> None:
     console = Console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
     try:
-        with Progress(*columns, console=console, transient=True) as bar:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task(source, total=None)
             path = pull(source, lambda done, total: bar.update(task, completed=done, total=total or None))
         click.echo(path)

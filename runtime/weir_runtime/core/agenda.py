@@ -52,7 +52,12 @@ class Agenda:
         return next((item for item in self._items if isinstance(item, Segment)), None)
 
     def add(self, item: Segment | Answer) -> None:
-        self._items.append(item)
+        """At its place in the audio; only a configure does not wait for the end of a segment that goes on under it,
+        since a client may wait for the answer before it sends more."""
+        if isinstance(item, Configured) and self._items and _is_open(self._items[-1]):
+            self._items.insert(len(self._items) - 1, item)
+        else:
+            self._items.append(item)
 
     def insert_after_head(self, segment: Segment) -> None:
         self._items.insert(1, segment)
@@ -62,6 +67,11 @@ class Agenda:
         self._items.remove(segment)
         if segment.number is not None:
             self._rev, self.interim_due = segment.rev, None
+
+    def cancel(self) -> None:
+        """Drop all that is to be said and end."""
+        self._items.clear()
+        self._answer(Closed(self._stream, 0, "cancel", 0, None))
 
     def say(self, event: ToFront) -> None:
         """Out of turn: what cannot wait."""
@@ -124,7 +134,7 @@ class Agenda:
             head.end_told = True
 
     def _finish(self, head: Segment, now: float) -> None:
-        if head.reason == "max_segment" and head.end is not None:
+        if head.end is not None and head.fed > head.end:  # cut behind its back: that audio is recognised again
             head.hypothesis.cut(head.end)
         head.rev += 1
         final = final_of(self._stream, self.consumed, head, " " if self._said else "", now)
@@ -132,6 +142,10 @@ class Agenda:
         self._finals += 1
         self._said = self._said or bool(final.text)
         self._last_final, self.interim_due = final.end, None
+
+
+def _is_open(item: Segment | Answer) -> bool:
+    return isinstance(item, Segment) and item.end is None
 
 
 def _needs_step(head: Segment) -> bool:

@@ -35,7 +35,6 @@ from weir_runtime.messages import (
     ClassName,
     Clear,
     Close,
-    Closed,
     Configure,
     Finalize,
     Open,
@@ -93,7 +92,7 @@ class Pipeline:
             case Configure() | Finalize() | Clear() | Close():
                 stream.on_marker(message, now)
             case Cancel():
-                self._events.append(Closed(stream.id, stream.agenda.consumed, "cancel", 0, None))
+                stream.agenda.cancel()
                 self._forget(stream)
                 return
             case other:

@@ -6,6 +6,7 @@ window); at most one chunk is queued or with the engine, at most one run of wind
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from weir_api.v1alpha1 import Vad
 from weir_runtime.core.agenda import Agenda
@@ -22,6 +23,7 @@ from weir_runtime.messages import (
     Closed,
     Configure,
     Configured,
+    ErrorCode,
     Failed,
     Finalize,
     Finalized,
@@ -139,6 +141,8 @@ class Stream:
         match marker:
             case Configure():
                 segmenter.configure(marker.options)
+                if not marker.options.interim:
+                    self.agenda.interim_due = None
                 self.agenda.add(Configured(self.id, 0, marker.id, segmenter.heard))
             case Clear():
                 dropped = segmenter.drop()
@@ -153,6 +157,8 @@ class Stream:
                 self._add(segmenter.mark(self._hypothesis()))
                 segmenter.end(marker.final_reason, marked.came)
                 self.agenda.add(Closed(self.id, 0, marker.reason, 0, None))
+            case other:
+                assert_never(other)
 
     # ---- segments, in order
 
@@ -225,7 +231,7 @@ class Stream:
         if tokens and self.options.interim and not chunk.last:
             self.agenda.interim_wanted(now, self.options.max_interim_hz)
 
-    def on_lost(self, code: str, detail: str, now: float) -> None:
+    def on_lost(self, code: ErrorCode, detail: str, now: float) -> None:
         """The chunk failed all its tries and is lost; the segment ends before it and another goes on behind it."""
         chunk, self.chunk = self.chunk, None
         assert chunk is not None

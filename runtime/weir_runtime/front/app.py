@@ -15,12 +15,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
+from weir_runtime.front.adapters.native import SUBPROTOCOL
 from weir_runtime.front.connection import serve_stream
-from weir_runtime.front.door import Door
+from weir_runtime.front.door import Door, Rejection
+from weir_runtime.front.handshake import read_request
 from weir_runtime.front.metrics import Metrics
-from weir_runtime.messages import ClassName
 
 LOAD_EVERY_S = 1.0
+READ = ["GET", "HEAD"]
 STUCK_S = 30.0  # an engine call that takes longer is a broken device, not load
 PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:"
 Beat = Callable[[], float | None]
@@ -33,7 +35,13 @@ def public_routes(door: Door, samples: Path) -> APIRouter:
     async def stream(websocket: WebSocket) -> None:
         await serve_stream(websocket, door)
 
-    @router.get("/v1/load")
+    @router.api_route("/v1/stream", methods=["GET", "HEAD", "POST"])
+    async def no_upgrade() -> Response:
+        problem = {"error": "upgrade_required", "message": "/v1/stream speaks WebSocket only"}
+        fix = {"fix": f"open it with a WebSocket client and the subprotocol {SUBPROTOCOL}"}
+        return JSONResponse(problem | fix, 426, {"Upgrade": "websocket"})
+
+    @router.api_route("/v1/load", methods=READ)
     async def load(request: Request) -> Response:
         if "text/event-stream" not in request.headers.get("accept", ""):
             return JSONResponse(load_report(door))
@@ -41,18 +49,13 @@ def public_routes(door: Door, samples: Path) -> APIRouter:
             _load_events(door), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
-    @router.get("/v1/admission")
+    @router.api_route("/v1/admission", methods=READ)
     async def admission(request: Request) -> Response:
-        priority: ClassName = "standard"
-        match request.query_params.get("class", "standard"):
-            case "interactive" | "standard" | "batch" as named:
-                priority = named
-            case other:
-                problem = {"error": "invalid_option", "field": "class", "message": f"unknown class {other!r}"}
-                return JSONResponse(problem | {"fix": "interactive, standard or batch"}, 400)
-        return door.admission_response(priority)
+        """What a stream with this query would be answered: a browser does not tell a page why an upgrade failed."""
+        wanted = read_request(request, door)
+        return wanted.response() if isinstance(wanted, Rejection) else door.admission_response(wanted.priority)
 
-    @router.get("/v1/samples")
+    @router.api_route("/v1/samples", methods=READ)
     async def list_samples() -> Response:
         return Response((samples / "samples.json").read_bytes(), media_type="application/json")
 
@@ -62,17 +65,17 @@ def public_routes(door: Door, samples: Path) -> APIRouter:
 def control_routes(door: Door, metrics: Metrics, beat: Beat) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/livez")
+    @router.api_route("/livez", methods=READ)
     async def livez() -> Response:
         since = beat()
         stuck = since is not None and door.link.clock() - since > STUCK_S
         return JSONResponse({"status": "stuck" if stuck else "ok"}, 503 if stuck else 200)
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=READ)
     async def readyz() -> Response:
         return JSONResponse({"status": door.state}, 200 if door.state == "ready" else 503)
 
-    @router.get("/metrics")
+    @router.api_route("/metrics", methods=READ)
     async def render(accept: Annotated[str, Header()] = "") -> Response:
         body, content_type = metrics.render(accept)
         return Response(body, headers={"Content-Type": content_type})

@@ -44,6 +44,7 @@ from weir_runtime.messages import SAMPLE_RATE, Closed, Open, Progress, Refused, 
 TICK_S = 1.0
 GOODBYE_S = 2.0  # for the client's half of the closing handshake
 LAGGING_EVERY_S = 5.0
+RETRY_MS = 1000  # after a mistake of ours a new stream may do better
 
 
 async def serve_stream(websocket: WebSocket, door: Door) -> None:
@@ -66,7 +67,7 @@ class Connection:
         self._websocket, self._socket, self._door, self._request = websocket, socket_of(websocket.scope), door, request
         self._outbox = Outbox()
         self._session = Session(door.link, stream, request.options, request.variant, self._outbox.put)
-        self._adapter = NativeAdapter(request.options)
+        self._adapter = NativeAdapter(request.options, request.variant.language)
         self._record = StreamRecord(stream, request.priority, request.variant.name, asked)
         self._timers = Timers(door.spec.admission, asked)
         self._room, self._gone = asyncio.Event(), asyncio.Event()
@@ -120,7 +121,7 @@ class Connection:
         rate, variant = request.options.sample_rate, request.variant
         self._outbox.put(Ready(0, self._session.stream, variant.name, variant.language, rate, told))
         for name in request.ignored:
-            self._outbox.put(Problem(0, "unknown_option", f"{name[:64]}: no option of this protocol"))
+            self._session.unknown(name)
 
     # ---- what comes in
 
@@ -134,15 +135,19 @@ class Connection:
                     self._session.abort()
                     return
                 frame = message.get("bytes")
-                self._obey(self._adapter.on_frame(message["text"] if frame is None else frame))
+                command = self._adapter.on_frame(message["text"] if frame is None else frame)
+                if self._session.closing and not isinstance(command, Abort):
+                    self._turn_down(command)
+                else:
+                    self._obey(command)
         except Exception:  # a mistake of ours must end this stream in plain words, and no other
             log(logging.ERROR, "reader failed", stream=self._session.stream, error=traceback.format_exc())
-            self._session.fail("internal", "the server made a mistake with this stream", retryable=True)
+            self._session.fail("internal", "the server made a mistake with this stream", retry_after_ms=RETRY_MS)
 
     async def _until_room(self) -> None:
         """Wait while the client is too far ahead of recognition, or does not read what we write."""
         limit_s = self._door.spec.admission.max_lead_seconds
-        while not self._session.closing and (self._session.lead_s >= limit_s or self._outbox.full):
+        while self._outbox.full or (not self._session.closing and self._session.lead_s >= limit_s):
             self._slowed = True
             self._tell_lagging()
             self._room.clear()
@@ -165,22 +170,38 @@ class Connection:
                 session.push(data)
             case Change(name, options, start):
                 session.change(options, name, start)
-                self._adapter.options = session.options
             case EndSegment(name):
                 session.finalize(name)
             case DropSegment(name):
                 session.clear(name)
-            case KeepAlive():
-                self._timers.heard(now)
+            case KeepAlive(name):
+                self._keep_alive(name, now)
             case Ping(name, t):
                 self._outbox.put(Pong(session.consumed, name, t))
-            case Finish():
+            case Finish(name):
+                self._adapter.goodbye = name
                 session.finish()
-            case Abort():
-                self._outbox.clear()
-                session.abort()
+            case Abort(name):
+                self._cancel(name)
             case Bad(code, message, name):
                 self._outbox.put(Problem(session.consumed, code, message, name))
+
+    def _keep_alive(self, name: str | None, now: float) -> None:
+        self._timers.heard(now)
+        if name is not None:
+            self._outbox.put(Pong(self._session.consumed, name, None))
+
+    def _turn_down(self, command: Command) -> None:
+        """The end is on its way: nothing is obeyed any more, but what has an id is answered."""
+        if not isinstance(command, Sound) and command.id is not None and not self._session.closed:
+            text = "the stream is ending; this was not obeyed"
+            self._outbox.put(Problem(self._session.consumed, "closing", text, command.id))
+
+    def _cancel(self, name: str | None) -> None:
+        if not self._session.closed:  # else `closed` waits to be written, and must be
+            self._adapter.goodbye = name
+            self._outbox.clear()
+            self._session.abort()
 
     def _on_gone(self) -> None:
         self._gone.set()
@@ -236,11 +257,12 @@ class Connection:
             case "idle":
                 session.finish("idle", "idle")
             case "session_warning":
-                session.notice("session_expiring", "the longest session is nearly over; open another")
+                left_s = round(self._timers.session_left_s(now))
+                session.notice("session_expiring", f"the longest session ends in {left_s} s", left_s=left_s)
             case "session_limit":
                 session.finish("session_limit", "session_limit")
             case "stalled":
-                session.fail("engine_stalled", "recognition does not move", retryable=True)
+                session.fail("engine_stalled", "recognition does not move", retry_after_ms=RETRY_MS)
                 session.abort()  # nobody is there to recognise the rest
             case "send_timeout":
                 self._reason = "send_timeout"

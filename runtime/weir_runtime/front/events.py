@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from weir_runtime.front.options import Options
 from weir_runtime.messages import (
     Cleared,
     Closed,
     Configured,
     Endpoint,
+    ErrorCode,
     Failed,
     Final,
     Finalized,
     Interim,
     SpeechStarted,
+    WarningCode,
 )
 
 
@@ -38,28 +41,29 @@ class Notice:
     """Something the client should know; the stream goes on."""
 
     audio: int
-    code: str
+    code: WarningCode
     detail: str
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A typed error; the stream goes on unless it is fatal."""
+    """A typed error; the stream goes on unless it is fatal. None for `retry_after_ms`: the same would fail again."""
 
     audio: int
-    code: str
+    code: ErrorCode
     message: str
     id: str | None = None
     fatal: bool = False
-    retryable: bool = False
+    retry_after_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The core took over new options; `ignored` names those that nobody knows."""
+    """The core took over new options, and events have their form from here on; `ignored` are names nobody knows."""
 
     configured: Configured
+    options: Options
     ignored: tuple[str, ...]
 
     @property
@@ -128,7 +132,7 @@ class DropSegment:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    pass
+    id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +145,21 @@ class Ping:
 class Finish:
     """Recognise what was sent, then end."""
 
+    id: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Abort:
     """End at once."""
+
+    id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Bad:
     """A frame that means nothing in this protocol."""
 
-    code: str
+    code: ErrorCode
     message: str
     id: str | None = None
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
 
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
 
 from weir_runtime.core.values import VariantInfo
 from weir_runtime.front.adapters.native import SUBPROTOCOL
@@ -26,23 +25,23 @@ class Request:
     traceparent: str | None
 
 
-def read_request(websocket: WebSocket, door: Door) -> Request | Rejection:
+def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
     """What the client wants, or why it cannot have it (400, 403, 404, 503)."""
-    headers, query = websocket.headers, websocket.query_params
+    headers, query = asked.headers, asked.query_params
     if not origin_allowed(headers.get("origin"), headers.get("host"), door.spec.serving.allowed_origins, door.loopback):
         fix = "add it to spec.serving.allowedOrigins"
         return Rejection(403, "origin", "this page's Origin may not connect", fix, {})
-    offered = [name for name in websocket.scope.get("subprotocols", []) if not name.startswith("bearer.")]
+    offered = [name for name in asked.scope.get("subprotocols", []) if not name.startswith("bearer.")]
     if offered and SUBPROTOCOL not in offered:
         return _invalid("subprotocol", f"{SUBPROTOCOL} is not among those offered", f"offer {SUBPROTOCOL}")
-    priority = _priority(query.get("class") or headers.get("weir-class") or "standard", door)
+    priority = _priority(query.get("class") or headers.get("weir-class"), door)
     variant = _variant(query.get("model") or headers.get("weir-model"), door.link.variants)
     for found in (priority, variant):
         if isinstance(found, Rejection):
             return found
     assert not isinstance(priority, Rejection)
     assert not isinstance(variant, Rejection)
-    if query.get("resume"):
+    if query.get("resume") or headers.get("weir-resume") or any(name.startswith("resume.") for name in offered):
         return _invalid("resume", "sessions cannot be resumed on this server", "leave it out", "unsupported_option")
     wanted = {name: value for name, value in query.items() if name not in BEFORE_UPGRADE}
     try:
@@ -53,11 +52,12 @@ def read_request(websocket: WebSocket, door: Door) -> Request | Rejection:
     return Request(priority, variant, options, ignored, protocol, headers.get("traceparent"))
 
 
-def _priority(name: str, door: Door) -> ClassName | Rejection:
+def _priority(name: str | None, door: Door) -> ClassName | Rejection:
     known = [entry.name for entry in door.spec.priority_classes]
-    for each in get_args(ClassName):
-        if each == name and each in known:
-            priority: ClassName = each
+    if name is None:
+        return "standard" if "standard" in known else known[0]
+    for priority in known:
+        if priority == name:
             return priority
     return _invalid("class", f"class: {name[:64]!r} is unknown", f"one of {', '.join(known)}")
 

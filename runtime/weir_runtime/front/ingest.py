@@ -13,7 +13,7 @@ import soxr
 
 from weir_runtime.front.options import Encoding, Options
 from weir_runtime.front.wav import Undecodable, WavFormat, read_header
-from weir_runtime.messages import SAMPLE_RATE, Samples
+from weir_runtime.messages import SAMPLE_RATE, Samples, WarningCode
 
 SNIFF = 12
 CONTAINERS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM or Matroska"}
@@ -42,7 +42,7 @@ class _Form:
 class Ingest:
     """One stream's decoder; `on_notice(code, detail)` hears of what the client should know."""
 
-    def __init__(self, options: Options, on_notice: Callable[[str, str], None]) -> None:
+    def __init__(self, options: Options, on_notice: Callable[[WarningCode, str], None]) -> None:
         self._form = _Form(options.encoding, options.sample_rate, options.channels)
         self._on_notice = on_notice
         self._head: bytes | None = b""  # bytes not yet looked at for a header; None: looked at
@@ -56,16 +56,20 @@ class Ingest:
         """Whether a byte of audio has come."""
         return self._head != b""
 
-    def use(self, options: Options) -> Samples:
-        """New form of audio from the next byte on; what the resampler still held."""
-        rest = EMPTY
-        if options.sample_rate != self._form.sample_rate:
-            rest = self.flush()
-            self._resampler = _resampler(options.sample_rate)
-        self._form = replace(self._form, sample_rate=options.sample_rate)
+    def use(self, options: Options, rate_named: bool) -> Samples:
+        """New form of audio from the next byte on; what the resampler still held. Raises Undecodable.
+
+        Where the client does not name a rate the present one stays, which may be that of a WAV header.
+        """
         if not self.begun:
             self._form = _Form(options.encoding, options.sample_rate, options.channels)
-        return rest
+            self._resampler = _resampler(options.sample_rate)
+        elif rate_named and options.sample_rate != self._form.sample_rate:
+            rest = self.flush()
+            self._form = replace(self._form, sample_rate=options.sample_rate)
+            self._resampler = _resampler(options.sample_rate)
+            return rest
+        return EMPTY
 
     def push(self, data: bytes) -> Samples:
         """Samples [n] of these bytes; raises Undecodable."""
@@ -77,7 +81,8 @@ class Ingest:
         return self._open(self._head)
 
     def flush(self) -> Samples:
-        """What a resampler still holds; the next byte starts it anew. A cut sample stays for its other half."""
+        """What a resampler still holds; the next byte starts it anew. A cut sample stays for its other half. Raises
+        Undecodable, as these may be the first bytes that are looked at."""
         samples = EMPTY
         if self._head and not self._head.startswith(b"RIFF"):
             samples = self._open(self._head)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from weir_api.v1alpha1 import Vad
-from weir_runtime.messages import Latency, StreamOptions
+from weir_runtime.messages import ErrorCode, Latency, StreamOptions
 
 Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
@@ -21,7 +21,7 @@ START_ONLY = ("encoding", "channels")
 class OptionError(ValueError):
     """One option that cannot be had."""
 
-    def __init__(self, code: str, field: str, message: str, fix: str) -> None:
+    def __init__(self, code: ErrorCode, field: str, message: str, fix: str) -> None:
         super().__init__(f"{field}: {message}; {fix}")
         self.code, self.field, self.fix = code, field, fix
         self.message = f"{field}: {message}"

@@ -1,6 +1,6 @@
 """One stream as every protocol sees it: audio and wishes in, events out. All adapters stand on this one class.
 
-Rules: nothing here blocks; whoever reads the socket asks `may_read` first and so slows a client that is too far
+Rules: nothing here blocks; whoever reads the socket looks at `lead_s` first and so slows a client that is too far
 ahead. A fatal problem, an end by the server and the client's own close all go the same way: the core recognises what
 was sent, and `Closed` is the last event.
 """
@@ -25,6 +25,7 @@ from weir_runtime.messages import (
     CloseReason,
     Configure,
     Configured,
+    ErrorCode,
     Finalize,
     FinalReason,
     Opened,
@@ -32,6 +33,7 @@ from weir_runtime.messages import (
     Refused,
     Samples,
     ToFront,
+    WarningCode,
 )
 
 Emit = Callable[[SessionEvent], None]
@@ -48,7 +50,8 @@ class Session:
         self.consumed = self.sent = 0
         self._link, self._language, self._emit = link, variant.language, emit
         self._ingest = Ingest(options, self.notice)
-        self._ignored: deque[tuple[str, ...]] = deque()  # of each configure that the core has not answered
+        # of each configure that the core has not answered: what it made of the options, and the names nobody knows
+        self._changes: deque[tuple[Options, tuple[str, ...]]] = deque()
 
     @property
     def lead_s(self) -> float:
@@ -59,13 +62,8 @@ class Session:
 
     def push(self, data: bytes) -> None:
         """Encoded audio; the stream fails where it is none."""
-        if self.closing:
-            return
-        arrived = self._link.clock()
-        try:
-            self._send(self._ingest.push(data), arrived)
-        except Undecodable as error:
-            self.fail("undecodable", str(error))
+        if not self.closing:
+            self._take(lambda: self._ingest.push(data))
 
     def change(self, wanted: Mapping[str, Any], name: str | None, start: bool) -> None:
         """`start` or `configure`: all of it or, with an error, nothing."""
@@ -80,40 +78,41 @@ class Session:
             self._emit(Problem(self.consumed, error.code, f"{error.message}; {error.fix}", name))
             return
         for option in ignored:
-            self._emit(Problem(self.consumed, "unknown_option", f"{option}: no option of this protocol"))
-        self._send(self._ingest.use(options), self._link.clock())
-        self.options = options
-        self._ignored.append(ignored)
-        self._link.send(Configure(self.stream, name, options.recognition))
+            self.unknown(option)
+        if self._take(lambda: self._ingest.use(options, "sample_rate" in wanted), name):
+            self.options = options
+            self._changes.append((options, ignored))
+            self._link.send(Configure(self.stream, name, options.recognition))
+
+    def unknown(self, option: str) -> None:
+        """Say that nobody knows this option; it is passed over."""
+        self._emit(Problem(self.consumed, "unknown_option", f"{option[:64]}: no option of this protocol"))
 
     def finalize(self, name: str | None) -> None:
-        self._send(self._ingest.flush(), self._link.clock())
-        self._link.send(Finalize(self.stream, name))
+        if self._take(self._ingest.flush, name):
+            self._link.send(Finalize(self.stream, name))
 
     def clear(self, name: str | None) -> None:
-        self._send(self._ingest.flush(), self._link.clock())
-        self._link.send(Clear(self.stream, name))
+        if self._take(self._ingest.flush, name):
+            self._link.send(Clear(self.stream, name))
 
     def finish(self, reason: CloseReason = "close", final_reason: FinalReason = "close") -> None:
         """Recognise what was sent, then end."""
-        if self.closing:
-            return
-        try:
-            self._send(self._ingest.finish(), self._link.clock())
-        except Undecodable as error:
-            self.fail("undecodable", str(error))
-            return
-        self.closing = True
-        self._link.send(Close(self.stream, reason, final_reason))
+        if not self.closing and self._take(self._ingest.finish):
+            self.closing = True
+            self._link.send(Close(self.stream, reason, final_reason))
 
-    def fail(self, code: str, message: str, retryable: bool = False) -> None:
-        """A fatal error: what was recognised until here still comes."""
-        if self.closing:
+    def fail(
+        self, code: ErrorCode, message: str, *, name: str | None = None, retry_after_ms: int | None = None
+    ) -> None:
+        """A fatal error: what was recognised until here still comes. It also overtakes an end that is on its way."""
+        if self.closed or self.problem is not None:
             return
-        self.closing = True
-        self.problem = Problem(self.consumed, code, message, fatal=True, retryable=retryable)
+        self.problem = Problem(self.consumed, code, message, name, fatal=True, retry_after_ms=retry_after_ms)
         self._emit(self.problem)
-        self._link.send(Close(self.stream, "error", "close"))
+        if not self.closing:
+            self.closing = True
+            self._link.send(Close(self.stream, "error", "close"))
 
     def abort(self) -> None:
         """End at once; also what a client that vanished gets. Safe at any time."""
@@ -121,7 +120,7 @@ class Session:
         if not self.closed:
             self._link.send(Cancel(self.stream))
 
-    def notice(self, code: str, detail: str, **more: object) -> None:
+    def notice(self, code: WarningCode, detail: str, **more: object) -> None:
         self._emit(Notice(self.consumed, code, detail, more))
 
     # ---- what the core says
@@ -133,7 +132,7 @@ class Session:
             case Opened() | Refused():
                 pass
             case Configured():
-                self._emit(Applied(event, self._ignored.popleft()))
+                self._emit(Applied(event, *self._changes.popleft()))
             case Closed():
                 self.closed = self.closing = True
                 reason = event.reason if self.problem is None else "error"
@@ -141,7 +140,16 @@ class Session:
             case _:
                 self._emit(event)
 
-    def _send(self, samples: Samples, arrived: float) -> None:
+    def _take(self, decode: Callable[[], Samples], name: str | None = None) -> bool:
+        """Send the samples that `decode` gives on. False: they were none, which ends the stream, and is the answer to
+        message `name`."""
+        arrived = self._link.clock()
+        try:
+            samples = decode()
+        except Undecodable as error:
+            self.fail("undecodable", str(error), name=name)
+            return False
         if len(samples) and not self.closing:
             self.sent += len(samples)
             self._link.send(Audio(self.stream, samples, arrived))
+        return True

@@ -43,6 +43,9 @@ class Timers:
     def idle_left_s(self, now: float) -> float:
         return max(0.0, self._heard + self._limits.idle_seconds - now)
 
+    def session_left_s(self, now: float) -> float:
+        return max(0.0, self._opened + self._limits.max_session_seconds - now)
+
     def due(self, now: float, lead_s: float, slowed: bool, closing: bool) -> list[Due]:
         """What has to be done now; the order matters, a warning is given once."""
         if slowed or closing:

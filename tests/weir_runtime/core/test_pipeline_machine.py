@@ -232,5 +232,5 @@ def one_segment(events):
     assert all(not isinstance(event, Final) for event in events[:-1] if not isinstance(event, Failed))
 
 
-Crowd.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Crowd.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
 test_crowd = Crowd.TestCase

@@ -6,12 +6,14 @@ import numpy as np
 from machine import Machine, heard, silence, speech
 
 from weir_api.v1alpha1 import Vad
+from weir_runtime.core.values import WakeAt
 from weir_runtime.messages import (
     Clear,
     Cleared,
     Close,
     Closed,
     Configure,
+    Configured,
     Endpoint,
     Final,
     Finalize,
@@ -123,6 +125,20 @@ def test_a_segment_that_is_too_long_is_cut_where_speech_is_weakest_and_nothing_i
     assert words >= len(pcm) // 1280 - len(finals)
 
 
+def test_words_heard_behind_a_cut_are_heard_again_and_said_once():
+    machine = Machine()
+    machine.open("s", max_segment_s=2.0)
+    for part in np.split(np.concatenate([speech(47 * 512), speech(512, 0, level=0.6), speech(48 * 512)]), 48):
+        machine.audio("s", part)
+        machine.run()
+    machine.send(Close("s"))
+    machine.run()
+    one, two = machine.of("s", Final)
+    assert (one.reason, one.end, two.start) == ("max_segment", 48 * 512, 48 * 512)
+    assert all(word.end <= one.end for word in one.words)
+    assert sum(map(len, machine.fed["s"])) > 96 * 512
+
+
 def test_no_word_is_committed_behind_where_a_cut_may_come():
     machine = heard(speech(3 * S), max_segment_s=2.0, max_interim_hz=50)
     final = machine.of("s", Final)[0]
@@ -135,6 +151,32 @@ def test_manual_segments_are_cut_at_exactly_the_limit():
     machine = heard(speech(5 * S), Close("s"), endpointing="manual", max_segment_s=2.0)
     assert [len(fed) for fed in machine.fed["s"]] == [2 * S, 2 * S, S]
     assert [final.reason for final in machine.of("s", Final)] == ["max_segment", "max_segment", "close"]
+
+
+def test_a_configure_does_not_wait_for_the_end_of_an_open_segment():
+    machine = heard(speech(S), Configure("s", "c", StreamOptions(endpointing="manual")), endpointing="manual")
+    assert not machine.of("s", Final)
+    assert [event.from_ for event in machine.of("s", Configured)] == [S]
+
+
+def test_an_interim_that_waits_is_not_said_once_none_are_wanted():
+    machine = Machine()
+    machine.open("s", endpointing="manual", max_interim_hz=1)
+    machine.audio("s", speech(S))
+    while not isinstance(work := machine.work(), WakeAt):
+        machine.do(work)
+    assert work.at is not None
+    machine.send(Configure("s", "c", StreamOptions(endpointing="manual", interim=False)))
+    n = len(machine.of("s", Interim))
+    machine.run()
+    assert len(machine.of("s", Interim)) == n
+
+
+def test_the_last_word_before_a_manual_cut_is_kept():
+    machine = heard(speech(2 * S), Close("s"), endpointing="manual", max_segment_s=2.0)
+    (final,) = [event for event in machine.of("s", Final) if event.text]
+    assert final.reason == "max_segment"
+    assert len(final.text.split()) == 2 * S // 1280
 
 
 def test_a_configure_holds_from_its_own_place_in_the_audio():

@@ -26,7 +26,7 @@ from weir_runtime.messages import Cleared, Closed, Configured, Failed, Final, Fi
 
 
 def said(*events, **options):
-    adapter = NativeAdapter(Options(**options))
+    adapter = NativeAdapter(Options(**options), "en")
     return [json.loads(adapter.encode(event)) for event in events]
 
 
@@ -43,14 +43,14 @@ def interim(text, rev=1, seg=0):
          Change(None, {"endpointing.mode": "manual"}, start=False)),
         ('{"type":"finalize","id":"f"}', EndSegment("f")),
         ('{"type":"clear"}', DropSegment(None)),
-        ('{"type":"keepalive"}', KeepAlive()),
+        ('{"type":"keepalive"}', KeepAlive(None)),
         ('{"type":"ping","id":"p","t":[1]}', Ping("p", [1])),
-        ('{"type":"close"}', Finish()),
-        ('{"type":"cancel"}', Abort()),
+        ('{"type":"close","id":"c"}', Finish("c")),
+        ('{"type":"cancel"}', Abort(None)),
     ],
 )  # fmt: skip
 def test_frames_become_commands(frame, command):
-    assert NativeAdapter(Options()).on_frame(frame) == command
+    assert NativeAdapter(Options(), "en").on_frame(frame) == command
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_frames_become_commands(frame, command):
     ],
 )
 def test_what_cannot_be_understood_is_a_typed_error(frame, code):
-    command = NativeAdapter(Options()).on_frame(frame)
+    command = NativeAdapter(Options(), "en").on_frame(frame)
     assert isinstance(command, Bad)
     assert command.code == code
 
 
 @given(st.text())
 def test_no_text_breaks_the_adapter(text):
-    NativeAdapter(Options()).on_frame(text)
+    NativeAdapter(Options(), "en").on_frame(text)
 
 
 def test_events_are_numbered_and_timed():
@@ -104,6 +104,8 @@ def test_delta_revisions_rebuild_every_text(texts):
 def test_a_delta_never_cuts_a_grapheme():
     assert common_words("one e", "one e\u0301") == 4
     assert common_words("a ", "a \u0301b") == 0
+    assert common_words("a ", "a \u0903b") == 0
+    assert common_words("a \U0001f44d", "a \u200d\U0001f44d") == 0
     assert common_words("one two", "one two") == 7
 
 
@@ -121,7 +123,9 @@ def test_a_final_has_its_words_unless_they_are_not_wanted():
 
 def test_answers_carry_the_id_of_what_they_answer():
     answers = said(
-        Finalized("s", 0, "f", empty=True), Cleared("s", 0, None), Applied(Configured("s", 0, "c", 1600), ("foo",))
+        Finalized("s", 0, "f", empty=True),
+        Cleared("s", 0, None),
+        Applied(Configured("s", 0, "c", 1600), Options(), ("foo",)),
     )
     assert answers[0] == {"type": "finalized", "seq": 0, "audio_ms": 0, "id": "f", "empty": True}
     assert "id" not in answers[1]

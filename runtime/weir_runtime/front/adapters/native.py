@@ -33,7 +33,9 @@ from weir_runtime.messages import (
     SAMPLE_RATE,
     Cleared,
     Closed,
+    CloseReason,
     Endpoint,
+    ErrorCode,
     Failed,
     Final,
     Finalized,
@@ -45,16 +47,29 @@ from weir_runtime.messages import (
 SUBPROTOCOL = "weir.v1"
 LONGEST_MESSAGE = 1 << 16
 LONGEST_ID = 128
+LONGEST_REASON = 123  # bytes that a close frame has room for
 FEATURES = ("words", "configure", "finalize", "clear", "delta")
-CLOSE_CODES = {"close": 1000, "cancel": 1000, "drain": 1001, "shed": 1013, "idle": 4008, "session_limit": 4009}
-ERROR_CODES = {"undecodable": 4010, "send_timeout": 1008}
 INTERNAL_ERROR = 1011
-Plain = Ready | SpeechStarted | Endpoint | Heartbeat | Notice | Closed
+CLOSE_CODES: dict[CloseReason, tuple[int, str]] = {
+    "close": (1000, "as you asked"),
+    "cancel": (1000, "as you asked, without finals"),
+    "drain": (1001, "this server ends; open a new stream"),
+    "shed": (1013, "too much load; try again later"),
+    "idle": (4008, "neither audio nor keepalive came"),
+    "session_limit": (4009, "the longest session is over; open a new stream"),
+    "error": (INTERNAL_ERROR, "the server made a mistake"),
+}
+ERROR_CODES: dict[ErrorCode, int] = {"undecodable": 4010}
+EXTENDERS = "\u200c\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # joiners, skin tones
+Plain = Ready | SpeechStarted | Endpoint | Heartbeat | Notice
 
 
 class NativeAdapter:
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    """`goodbye` is the id of the message that asked for the end: `closed` answers it."""
+
+    def __init__(self, options: Options, language: str) -> None:
+        self.goodbye: str | None = None
+        self._options, self._language = options, language
         self._seq = 0
         self._seg = -1
         self._text = ""  # what the client has of segment `_seg`
@@ -71,12 +86,14 @@ class NativeAdapter:
             message = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return Bad("bad_message", "text frames are JSON objects; audio is sent in binary frames")
-        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        if not isinstance(message, dict):
             return Bad("bad_message", 'a message is a JSON object with a "type"')
-        name = message.pop("id", None)
+        name, kind = message.pop("id", None), message.pop("type", None)
         if name is not None and not (isinstance(name, str) and len(name) <= LONGEST_ID):
             return Bad("bad_message", f"id: a string of at most {LONGEST_ID} characters")
-        return self._command(message.pop("type"), name, message)
+        if not isinstance(kind, str):
+            return Bad("bad_message", 'a message is a JSON object with a "type"', name)
+        return self._command(kind, name, message)
 
     def _command(self, kind: str, name: str | None, rest: dict[str, Any]) -> Command:
         match kind:
@@ -87,13 +104,13 @@ class NativeAdapter:
             case "clear":
                 return DropSegment(name)
             case "keepalive":
-                return KeepAlive()
+                return KeepAlive(name)
             case "ping":
                 return Ping(name, rest.get("t"))
             case "close":
-                return Finish()
+                return Finish(name)
             case "cancel":
-                return Abort()
+                return Abort(name)
         return Bad("unknown_message", f"{kind[:64]!r} is no message of {SUBPROTOCOL}", name)
 
     # ---- what we say
@@ -111,14 +128,24 @@ class NativeAdapter:
         if isinstance(event, Final):
             return "final", self._final(event)
         if isinstance(event, Finalized | Cleared | Applied | Pong):
+            self._take_note(event)
             return _answer_fields(event)
+        if isinstance(event, Closed):
+            return "closed", _answer(self.goodbye) | _closed_fields(event)
         if isinstance(event, Problem | Failed):
             return "error", _error_fields(event)
         return _plain_fields(event)
 
+    def _take_note(self, answer: Finalized | Cleared | Applied | Pong) -> None:
+        """What an answer changes in the form of the events behind it."""
+        if isinstance(answer, Applied):
+            self._options = answer.options
+        elif isinstance(answer, Cleared):
+            self._text = ""
+
     def _interim(self, event: Interim) -> dict[str, Any]:
         known = self._text if event.seg == self._seg else ""
-        offset = common_words(known, event.text) if self.options.revisions == "delta" else 0
+        offset = common_words(known, event.text) if self._options.revisions == "delta" else 0
         self._seg, self._text = event.seg, event.text
         return {
             "seg": event.seg,
@@ -142,16 +169,19 @@ class NativeAdapter:
             "start_ms": _ms(event.start),
             "end_ms": _ms(event.end),
             "confidence": round(event.confidence, 3),
+            "language": self._language,
             "reason": event.reason,
         }
-        return fields | ({"words": [_word(word) for word in event.words]} if self.options.words else {})
+        return fields | ({"words": [_word(word) for word in event.words]} if self._options.words else {})
 
 
 def close_code(closed: Closed, problem: Problem | None) -> tuple[int, str]:
     """The close code, and a reason as `code: text`; `problem` is the fatal error, if that is why it closes."""
     if problem is not None:
-        return ERROR_CODES.get(problem.code, INTERNAL_ERROR), f"{problem.code}: {problem.message}"[:120]
-    return CLOSE_CODES.get(closed.reason, INTERNAL_ERROR), closed.reason
+        code, word, text = ERROR_CODES.get(problem.code, INTERNAL_ERROR), str(problem.code), problem.message
+    else:
+        word, (code, text) = str(closed.reason), CLOSE_CODES[closed.reason]
+    return code, f"{word}: {text}".encode()[:LONGEST_REASON].decode(errors="ignore")
 
 
 def common_words(known: str, text: str) -> int:
@@ -163,9 +193,14 @@ def common_words(known: str, text: str) -> int:
         n += 1
     if n == len(text) == len(known):
         return n
-    while n and not (text[n - 1] == " " and (n == len(text) or not unicodedata.combining(text[n]))):
+    while n and not (text[n - 1] == " " and (n == len(text) or not _extends(text[n]))):
         n -= 1
     return n
+
+
+def _extends(char: str) -> bool:
+    """Whether this code point belongs to the grapheme before it."""
+    return unicodedata.category(char).startswith("M") or char in EXTENDERS
 
 
 def _answer_fields(event: Finalized | Cleared | Applied | Pong) -> tuple[str, dict[str, Any]]:
@@ -185,10 +220,16 @@ def _answer_fields(event: Finalized | Cleared | Applied | Pong) -> tuple[str, di
 def _error_fields(event: Problem | Failed) -> dict[str, Any]:
     if isinstance(event, Problem):
         fields = {"code": event.code, "message": event.message}
-        return _answer(event.id) | fields | {"fatal": event.fatal, "retryable": event.retryable}
+        retry = {"retryable": event.retry_after_ms is not None, "retry_after_ms": event.retry_after_ms}
+        return _answer(event.id) | fields | {"fatal": event.fatal} | retry
     fields = {"code": event.code, "message": f"this audio could not be recognised: {event.detail}"}
     span = {"start_ms": _ms(event.start), "end_ms": _ms(event.end)}
-    return fields | {"fatal": event.fatal, "retryable": True} | span
+    return fields | {"fatal": event.fatal, "retryable": True, "retry_after_ms": 0} | span
+
+
+def _closed_fields(event: Closed) -> dict[str, Any]:
+    last = None if event.last_final is None else _ms(event.last_final)
+    return {"reason": event.reason, "segments": event.segments, "last_final_ms": last}
 
 
 def _plain_fields(event: Plain) -> tuple[str, dict[str, Any]]:
@@ -213,9 +254,6 @@ def _plain_fields(event: Plain) -> tuple[str, dict[str, Any]]:
             return "heartbeat", {}
         case Notice():
             return "warning", {"code": event.code, "detail": event.detail} | dict(event.more)
-        case Closed():
-            last = None if event.last_final is None else _ms(event.last_final)
-            return "closed", {"reason": event.reason, "segments": event.segments, "last_final_ms": last}
         case other:
             assert_never(other)
 
