@@ -129,14 +129,19 @@ class Agenda:
         if head.number is None:
             head.number, head.rev, self._rev = self._finals, self._rev, 0
             self.say(SpeechStarted(self._stream, self.consumed, head.number, head.onset))
-        if head.end is not None and head.reason == "endpoint" and not head.end_told:
+
+    def tell_endpoint(self, head: Segment) -> None:
+        """The text of this segment is complete but for its last chunk: no interim follows."""
+        if head.reason == "endpoint" and not head.end_told:
+            head.end_told, self.interim_due = True, None
             self.say(endpoint_of(self._stream, self.consumed, head))
-            head.end_told = True
 
     def _finish(self, head: Segment, now: float) -> None:
+        self.tell_endpoint(head)
         if head.end is not None and head.fed > head.end:  # cut behind its back: that audio is recognised again
             head.hypothesis.cut(head.end)
         head.rev += 1
+        head.fed = max(head.fed, head.end or 0)  # samples that are too few for a frame
         final = final_of(self._stream, self.consumed, head, " " if self._said else "", now)
         self.say(final)
         self._finals += 1

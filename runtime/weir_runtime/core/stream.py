@@ -206,6 +206,8 @@ class Stream:
             seq=self._chunks,
         )
         self._chunks += 1
+        if last:
+            self.agenda.tell_endpoint(head)
         return self.chunk
 
     def _arrival(self, head: Segment, end: int, last: bool) -> float:

@@ -31,7 +31,7 @@ def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
     if not origin_allowed(headers.get("origin"), headers.get("host"), door.spec.serving.allowed_origins, door.loopback):
         fix = "add it to spec.serving.allowedOrigins"
         return Rejection(403, "origin", "this page's Origin may not connect", fix, {})
-    offered = [name for name in asked.scope.get("subprotocols", []) if not name.startswith("bearer.")]
+    offered = asked.scope.get("subprotocols", [])
     if offered and SUBPROTOCOL not in offered:
         return _invalid("subprotocol", f"{SUBPROTOCOL} is not among those offered", f"offer {SUBPROTOCOL}")
     priority = _priority(query.get("class") or headers.get("weir-class"), door)
@@ -41,7 +41,7 @@ def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
             return found
     assert not isinstance(priority, Rejection)
     assert not isinstance(variant, Rejection)
-    if query.get("resume") or headers.get("weir-resume") or any(name.startswith("resume.") for name in offered):
+    if "resume" in query or "weir-resume" in headers or any(name.startswith("resume.") for name in offered):
         return _invalid("resume", "sessions cannot be resumed on this server", "leave it out", "unsupported_option")
     wanted = {name: value for name, value in query.items() if name not in BEFORE_UPGRADE}
     try:

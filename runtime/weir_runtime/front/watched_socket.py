@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Scope
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -71,6 +72,11 @@ class WatchedWebSocket(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             scope: Any = self.scope
             scope[SCOPE_KEY] = self
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # uvicorn forgets to, and would log every refusal as an error
 
     def abort(self) -> None:
         """Cut the connection; what was not sent is lost."""

@@ -23,6 +23,7 @@ from weir_runtime.messages import (
     Closed,
     Configure,
     Configured,
+    Endpoint,
     Failed,
     Final,
     Finalize,
@@ -229,6 +230,8 @@ def one_segment(events):
             if isinstance(event, Interim):
                 assert len(committed) <= event.stable <= len(event.text)
                 committed = event.text[: event.stable]
+    ends = [n for n, event in enumerate(events) if isinstance(event, Endpoint)]
+    assert all(isinstance(event, Final | Failed) for n in ends for event in events[n + 1 :])
     assert all(not isinstance(event, Final) for event in events[:-1] if not isinstance(event, Failed))
 
 
