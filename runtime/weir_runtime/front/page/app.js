@@ -2,7 +2,8 @@
 import { level, openAudio } from './audio.js';
 import { apply, empty, formats } from './captions.js';
 import { Link } from './link.js';
-import { askAdmission, samples, watchLoad } from './server.js';
+import { offerSamples } from './samples.js';
+import { askAdmission, watchLoad } from './server.js';
 import { chosen, keepKey, key, showLoad } from './settings.js';
 import { minutes, paint, remark, say, watchReader, wipe } from './view.js';
 import { ADVICE, ENDED, WAITING, WARNINGS } from './words.js';
@@ -18,7 +19,7 @@ let noteTimer;
 function enter(state) {
   document.body.dataset.state = state;
   $('start').textContent = state === 'idle' ? 'Start' : 'Stop';
-  for (const button of $('samples-menu').querySelectorAll('button')) button.disabled = state !== 'idle';
+  for (const button of document.querySelectorAll('[popovertarget=samples-menu]')) button.disabled = state !== 'idle';
   for (const id of ['copy', 'save']) $(id).disabled = !transcript.finals.length;
   $('clear').disabled = state !== 'idle' || !$('log').childElementCount;
 }
@@ -129,28 +130,21 @@ function save(format) {
   $('save-menu').hidePopover();
 }
 
-async function offerSamples() {
-  for (const { name, url, text, seconds, licence } of await samples()) {
-    const button = document.createElement('button'), about = document.createElement('small');
-    button.textContent = name;
-    about.textContent = `“${text}” · ${Math.round(seconds)} s · ${licence}`;
-    button.append(about);
-    button.onclick = () => { $('samples-menu').hidePopover(); start(url); };
-    $('samples-menu').append(button);
-  }
-  $('samples').hidden = !$('samples-menu').childElementCount;
-}
-
 $('start').onclick = () => (run ? stop() : start());
 $('copy').onclick = async () => {
-  await navigator.clipboard.writeText(formats.txt(transcript.finals));
-  $('copy').textContent = 'Copied';
+  try {
+    await navigator.clipboard.writeText(formats.txt(transcript.finals));
+    $('copy').textContent = 'Copied';
+  } catch { // no page on plain http may do it
+    $('copy').textContent = 'Not allowed';
+  }
   setTimeout(() => { $('copy').textContent = 'Copy'; }, 2000);
 };
 for (const button of $('save-menu').children) button.onclick = () => save(button.dataset.format);
 $('clear').onclick = () => {
   transcript = empty();
   heardMs = 0;
+  $('clock').textContent = minutes(heardMs);
   wipe();
   paint(transcript);
   say('Ready when you are.');
@@ -169,4 +163,4 @@ addEventListener('beforeunload', (event) => { if (run) event.preventDefault(); }
 keepKey();
 watchReader();
 watchLoad(showLoad);
-offerSamples();
+offerSamples(start);

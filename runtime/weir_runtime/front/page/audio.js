@@ -5,7 +5,6 @@
 const UNTOUCHED = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
 async function microphone(context, onEnd) {
-  if (!navigator.mediaDevices) throw new DOMException('', 'InsecureError');
   const stream = await navigator.mediaDevices.getUserMedia({ audio: UNTOUCHED });
   const [track] = stream.getAudioTracks();
   track.onended = () => onEnd('unplugged');
@@ -19,10 +18,13 @@ async function recording(context, url, onEnd) {
   const node = new AudioBufferSourceNode(context, { buffer });
   node.connect(context.destination);
   node.onended = () => onEnd('played');
-  return { node, begin: () => node.start(), release: () => { node.onended = null; } };
+  let begun = false; // a recording plays once, also when the connection is made again
+  const begin = () => { if (!begun) node.start(); begun = true; };
+  return { node, begin, release: () => { node.onended = null; } };
 }
 
 export async function openAudio({ url, onFrame, onEnd }) {
+  if (!isSecureContext) throw new DOMException('', 'InsecureError'); // neither a microphone nor worklets
   const context = new AudioContext(); // at the device's own rate
   const running = context.resume(); // now, inside the click: Safari asks for that
   try {

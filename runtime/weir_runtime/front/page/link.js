@@ -5,6 +5,7 @@ const FRAME_MS = 80;
 const KEEP = 90_000 / FRAME_MS;
 const PAD_MS = 500; // speech may begin a little before the server says so
 const DEAD_MS = 10_000; // the server says something every 5 s
+const SHUT_OUT = 3; // tries
 const FATAL = new Set([1008, 1009, 4008, 4010]); // trying again would end the same way
 
 export class Link {
@@ -12,8 +13,8 @@ export class Link {
   constructor({ url, protocols, startMs, ask }, tell) {
     Object.assign(this, { url, protocols, startMs, ask, tell });
     this.frames = []; // { pcm, at } from number `first` on; `next` is the number of the one to send next
-    this.first = this.next = this.settled = this.origin = this.tries = 0; // before `settled` all is captioned
-    this.open = new Map(); // segments without a final: number -> where they start
+    this.first = this.next = this.settled = this.origin = 0; // before `settled` all is captioned
+    this.tries = this.unexplained = 0; // since it last went well; handshakes that failed though the server is not full
     this.closing = this.live = this.everLive = this.over = false;
     this.retry = () => { if (this.timer) this.dial(); };
     addEventListener('online', this.retry);
@@ -26,10 +27,15 @@ export class Link {
     this.pump();
   }
 
+  // A socket may be closing before anybody is told.
+  get ready() {
+    return this.live && this.ws.readyState === WebSocket.OPEN;
+  }
+
   // Recognise what was sent, then end; waits for a connection if there is none.
   close() {
     this.closing = true;
-    if (this.live) this.ws.send('{"type":"close"}');
+    if (this.ready) this.ws.send('{"type":"close"}');
   }
 
   abort() {
@@ -68,7 +74,7 @@ export class Link {
   }
 
   pump() {
-    for (; this.live && this.next < this.first + this.frames.length; this.next++) {
+    for (; this.ready && this.next < this.first + this.frames.length; this.next++) {
       this.ws.send(this.frames[this.next - this.first].pcm);
     }
   }
@@ -90,7 +96,8 @@ export class Link {
   began() {
     const lostMs = (this.first - this.settled) * FRAME_MS;
     this.origin = this.next = this.settled = this.first;
-    this.open.clear();
+    this.saidMs = 0; // where the last final ends
+    this.speechMs = Infinity; // where the segment without a final starts
     this.live = this.everLive = true;
     this.liveSince = performance.now();
     this.tell.state('live', { lostMs });
@@ -98,12 +105,13 @@ export class Link {
     if (this.closing) this.close();
   }
 
-  // Forget what cannot be needed again: all before the oldest open segment, or before what was found to be silence.
-  settle({ type, seg, at_ms, audio_ms }) {
-    if (type === 'speech_started') this.open.set(seg, at_ms);
-    if (type === 'final') this.open.delete(seg);
+  // Forget what cannot be needed again: all before the open segment, or before what was found to be silence.
+  settle({ type, at_ms, end_ms, audio_ms }) {
+    if (type === 'speech_started') this.speechMs = at_ms;
+    if (type === 'final') [this.saidMs, this.speechMs] = [end_ms, Infinity];
     if (audio_ms === undefined) return;
-    const from = this.origin + Math.floor((Math.min(audio_ms, ...this.open.values()) - PAD_MS) / FRAME_MS);
+    const quietMs = Math.max(this.saidMs, Math.min(audio_ms, this.speechMs) - PAD_MS);
+    const from = this.origin + Math.floor(quietMs / FRAME_MS);
     this.settled = Math.max(this.settled, Math.min(from, this.next));
     if (this.settled > this.first) this.drop(this.settled);
   }
@@ -131,6 +139,8 @@ export class Link {
     let answer = { why: code === 1001 ? 'drain' : 'lost', waitMs: fault?.retry_after_ms };
     if (fault?.retry_after_ms || code === 1013) answer.why = 'full';
     if (!opened) answer = await this.ask(); // a page cannot see the status of a refused handshake
+    this.unexplained = !opened && answer.why === 'lost' ? this.unexplained + 1 : 0;
+    if (this.unexplained === SHUT_OUT && !this.everLive) answer = { why: 'failed', code: 'shut' };
     if (this.over) return undefined; // stopped while asking
     if (answer.why === 'failed') return this.end('failed', answer);
     return this.wait(answer);

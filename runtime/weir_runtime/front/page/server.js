@@ -1,4 +1,4 @@
-// What the server says of itself: its load as it changes, its samples, and why it refuses.
+// What the server says of itself: its load as it changes, and why it refuses.
 const AGAIN_MS = 5000;
 
 // Calls `show` with each load report, and with null while the server cannot be reached.
@@ -30,11 +30,6 @@ export function describe(load) {
       ['variant', `model ${load.variant}`],
     ],
   };
-}
-
-export async function samples() {
-  const response = await fetch('/v1/samples');
-  return response.ok ? response.json() : [];
 }
 
 // Why a handshake failed, asked by plain HTTP.

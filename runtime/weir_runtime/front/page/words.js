@@ -5,7 +5,7 @@ export const ADVICE = {
   NotAllowedError: 'The microphone is blocked. Allow it beside the address bar, then press Start again.',
   NotFoundError: 'No microphone was found. Plug one in and press Start, or play a sample.',
   NotReadableError: 'The microphone cannot be read; another program may be using it. Close that, then press Start.',
-  InsecureError: 'A browser gives the microphone only to pages opened by https or from localhost. Samples still play.',
+  InsecureError: 'A browser hands sound only to pages opened by https or from localhost. Open this page that way.',
   EncodingError: 'This browser cannot decode the sample.',
   SyntaxError: 'The key has a character that a browser cannot send. Look at Settings.',
 };
@@ -14,6 +14,8 @@ export const ADVICE = {
 export const ENDED = {
   played: 'The sample is over.',
   unplugged: 'The microphone was unplugged. Plug it in and press Start.',
+  shut: 'The server answers, but lets this page open no stream. Open the page by the server’s own address, or allow this '
+    + 'one (spec.serving.allowedOrigins).',
   1008: 'The server refuses this page or its key. Look at Settings, then press Start again.',
   4008: 'The server ended the session because no sound arrived. Press Start to go on.',
 };
