@@ -5,8 +5,10 @@ Supported: cache-aware FastConformer (chunked_limited attention, causal convolut
 auxiliary head of a hybrid. The vocabulary comes from the config, so no tokenizer library is needed.
 """
 
+import io
 import pickle
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import yaml
 from torch import Tensor
 
 Weights = dict[str, Tensor]
+UNREADABLE = OSError, EOFError, tarfile.TarError, zlib.error  # what a broken or compressed archive raises
 
 
 class CheckpointError(ValueError):
@@ -66,7 +69,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         with tarfile.open(path) as archive:
             config = yaml.safe_load(_member(archive, "model_config.yaml", path).read())
-    except (OSError, tarfile.TarError, EOFError, yaml.YAMLError) as error:
+    except (*UNREADABLE, yaml.YAMLError) as error:
         raise CheckpointError(f"{path}: not a .nemo archive: {error}") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path}: model_config.yaml is not a mapping")
@@ -78,10 +81,15 @@ def read_archive(path: Path) -> tuple[dict[str, Any], Weights]:
     config = read_config(path)
     try:
         with tarfile.open(path) as archive:
-            weights = torch.load(_member(archive, "model_weights.ckpt", path), map_location="cpu", weights_only=True)
-    except (OSError, tarfile.TarError, EOFError, RuntimeError, pickle.UnpicklingError, ValueError) as error:
+            content = io.BytesIO(_member(archive, "model_weights.ckpt", path).read())  # whole: torch seeks about in it
+        weights = torch.load(content, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except (*UNREADABLE, RuntimeError, pickle.UnpicklingError, ValueError) as error:
         raise CheckpointError(f"{path}: model_weights.ckpt cannot be read: {error}") from error
-    return config, dict(weights)
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"{path}: model_weights.ckpt holds no weights by name")
+    return config, {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
 
 
 def _member(archive: tarfile.TarFile, name: str, path: Path) -> Any:
@@ -93,7 +101,7 @@ def _member(archive: tarfile.TarFile, name: str, path: Path) -> Any:
 
 def check_architecture(config: dict[str, Any]) -> Architecture:
     """What the encoder is; raises UnsupportedCheckpoint with the first field that the native engine cannot run."""
-    front, encoder = config.get("preprocessor", {}), config.get("encoder", {})
+    front, encoder = config.get("preprocessor") or {}, config.get("encoder") or {}
     for section, field, given, wanted in (
         ("preprocessor", "sample_rate", front.get("sample_rate", 16000), (16000,)),
         ("preprocessor", "window_size", front.get("window_size", 0.02), (0.025,)),
@@ -154,7 +162,7 @@ def _contexts(given: Any) -> tuple[int, tuple[int, ...]]:
 def _head(config: dict[str, Any], weights: Weights) -> tuple[str, tuple[str, ...]]:
     for head, section in (
         ("decoder", config.get("decoder")),
-        ("ctc_decoder", config.get("aux_ctc", {}).get("decoder")),
+        ("ctc_decoder", (config.get("aux_ctc") or {}).get("decoder")),
     ):
         key = f"{head}.decoder_layers.0"
         if f"{key}.weight" in weights and section:

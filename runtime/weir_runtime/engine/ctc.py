@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from weir_runtime.engine.linear import Linear
 from weir_runtime.engine.rows import Rows
 
 
@@ -11,7 +11,7 @@ class GreedyCtc:
     """`last` [S+1] is the label of the frame before the next chunk."""
 
     def __init__(self, weight: Tensor, bias: Tensor, n_slots: int) -> None:
-        self._head = weight, bias
+        self._head = Linear(weight, bias)
         self._blank = len(weight) - 1
         self._last = torch.full((n_slots + 1,), self._blank, dtype=torch.long, device=weight.device)
 
@@ -20,7 +20,7 @@ class GreedyCtc:
 
     def push(self, encoded: Tensor, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
         """encoded [B, T, D] -> label [B, T], whether a token begins there [B, T], its log probability [B, T]."""
-        logits = F.linear(encoded, *self._head)
+        logits = self._head(encoded)
         best, label = logits.max(-1)
         place = torch.arange(label.shape[1], device=label.device)
         before = torch.cat([self._last[rows.at][:, None], label[:, :-1]], 1)

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from weir_runtime.engine.checkpoint import Architecture, Weights
+from weir_runtime.engine.linear import Linear
+
+MASKED = -1e30  # not -inf: a row without any valid key stays finite
 
 Affine = tuple[Tensor, Tensor]
 Take = Callable[[str], Tensor]
@@ -17,19 +21,18 @@ Take = Callable[[str], Tensor]
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     norm_first: Affine
-    first: tuple[Affine, Affine]
+    first: tuple[Linear, Linear]
     norm_attention: Affine
-    qkv: Affine
-    content_bias: Tensor  # [1, H, 1, d_k]
-    positions: dict[int, Affine]  # per mode: p [H, d_k, P] and the constant v p [H, 1, P], P = left + 2 T - 1
-    out: Affine
+    qkv: Linear  # of (q + u) / sqrt(d_k), k and v
+    positions: dict[int, Affine]  # per mode: p [H, d_k, P + 1] and (v - u) p [H, 1, P + 1], P = left + 2 T - 1
+    out: Linear
     norm_convolution: Affine
-    gate: Affine
+    gate: Linear
     depthwise: Affine  # [k, D], [D]
     norm_inner: Affine | None
-    point: Affine
+    point: Linear
     norm_second: Affine
-    second: tuple[Affine, Affine]
+    second: tuple[Linear, Linear]
     norm_out: Affine
 
 
@@ -46,24 +49,27 @@ def make_layer(weights: Weights, index: int, arch: Architecture, distances: Tens
         bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
         return (weight * scale).contiguous(), (bias * scale).contiguous()
 
+    def linear(name: str, scale: float = 1.0) -> Linear:
+        return Linear(*affine(name, scale))
+
     scale = 1.0 / math.sqrt(arch.width // arch.heads)
     query, key, value = (affine(f"self_attn.linear_{x}", s) for x, s in (("q", scale), ("k", 1.0), ("v", 1.0)))
+    content = (take("self_attn.pos_bias_u") * scale).flatten()
     inner = arch.norm == "layer_norm"
     return Layer(
         norm_first=affine("norm_feed_forward1"),
-        first=(affine("feed_forward1.linear1"), affine("feed_forward1.linear2", 0.5)),
+        first=(linear("feed_forward1.linear1"), linear("feed_forward1.linear2", 0.5)),
         norm_attention=affine("norm_self_att"),
-        qkv=(torch.cat([query[0], key[0], value[0]]), torch.cat([query[1], key[1], value[1]])),
-        content_bias=(take("self_attn.pos_bias_u") * scale)[None, :, None],
+        qkv=Linear(torch.cat([query[0], key[0], value[0]]), torch.cat([query[1] + content, key[1], value[1]])),
         positions=_positions(take, arch, distances, scale),
-        out=affine("self_attn.linear_out"),
+        out=linear("self_attn.linear_out"),
         norm_convolution=affine("norm_conv"),
-        gate=affine("conv.pointwise_conv1"),
+        gate=linear("conv.pointwise_conv1"),
         depthwise=_depthwise(take, weights, index, arch),
         norm_inner=affine("conv.batch_norm") if inner else None,
-        point=affine("conv.pointwise_conv2"),
+        point=linear("conv.pointwise_conv2"),
         norm_second=affine("norm_feed_forward2"),
-        second=(affine("feed_forward2.linear1"), affine("feed_forward2.linear2", 0.5)),
+        second=(linear("feed_forward2.linear1"), linear("feed_forward2.linear2", 0.5)),
         norm_out=affine("norm_out"),
     )
 
@@ -79,14 +85,16 @@ def sinusoids(arch: Architecture) -> Tensor:
 
 
 def _positions(take: Take, arch: Architecture, distances: Tensor, scale: float) -> dict[int, Affine]:
+    """The last column is that of a key which must not be seen: whatever the query is, it scores MASKED there."""
     weight = take("self_attn.linear_pos.weight")
     d_k, largest = arch.width // arch.heads, max(arch.modes)
-    projected = torch.nn.functional.linear(distances.to(weight), weight).view(-1, arch.heads, d_k).permute(1, 2, 0)
-    bias = (take("self_attn.pos_bias_v") * scale)[:, None]
+    projected = F.linear(distances.to(weight), weight).view(-1, arch.heads, d_k).permute(1, 2, 0)
+    bias = ((take("self_attn.pos_bias_v") - take("self_attn.pos_bias_u")) * scale)[:, None]
     tables = {}
     for mode in arch.modes:
-        part = projected[:, :, largest - mode : projected.shape[2] - (largest - mode)].contiguous()
-        tables[mode] = (part, torch.matmul(bias, part))
+        part = projected[:, :, largest - mode : projected.shape[2] - (largest - mode)]
+        constant = F.pad(torch.matmul(bias, part), (0, 1), value=MASKED)
+        tables[mode] = (F.pad(part, (0, 1)), constant)
     return tables
 
 

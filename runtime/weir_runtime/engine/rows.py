@@ -1,5 +1,6 @@
 """Which slots a step works on, and which of its rows begin or end a segment."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,25 @@ class Rows:
     def valid(self) -> Tensor:
         """[B] encoder frames that count."""
         return self.high[3]
+
+    def blocks(self, size: int) -> Iterator[tuple[slice, "Rows"]]:
+        """The rows in groups of `size`, each with its place: what a core has in its cache need not be fetched."""
+        for begin in range(0, len(self.index), size):
+            place = slice(begin, min(begin + size, len(self.index)))
+            at = self.index[place]
+            yield (
+                place,
+                Rows(
+                    index=at,
+                    at=at if isinstance(self.at, Tensor) else slice(self.at.start + begin, self.at.start + place.stop),
+                    mode=self.mode,
+                    edge=self.edge,
+                    first=self.first[place],
+                    n_samples=self.n_samples[place],
+                    low=tuple(level[place] for level in self.low),
+                    high=tuple(level[place] for level in self.high),
+                ),
+            )
 
 
 def rows_of(batch: Batch, device: torch.device) -> Rows:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from weir_runtime.core.segmenter import WINDOW
 from weir_runtime.core.values import DetectBatch, Floats
+from weir_runtime.engine.linear import Linear
 
 CONTEXT = 64
 STATE = 128
@@ -28,9 +29,10 @@ class BatchedSilero:
     def __init__(self, n_slots: int, device: str = "cpu") -> None:
         self._device = torch.device(device)
         w = {name: value.to(self._device) for name, value in load_weights().items()}
-        self._basis = w["stft.forward_basis_buffer"][:, 0].contiguous()  # [258, 256], real parts then imaginary
+        basis = w["stft.forward_basis_buffer"][:, 0]  # [258, 256], real parts then imaginary
+        self._basis = Linear(basis, basis.new_zeros(len(basis)))
         self._convolutions = [_as_matrix(w, layer) for layer in range(4)]
-        self._input = w["decoder.rnn.weight_ih"], w["decoder.rnn.bias_ih"] + w["decoder.rnn.bias_hh"]
+        self._input = Linear(w["decoder.rnn.weight_ih"], w["decoder.rnn.bias_ih"] + w["decoder.rnn.bias_hh"])
         self._hidden = w["decoder.rnn.weight_hh"].t().contiguous()
         self._head = w["decoder.decoder.2.weight"][:, :, 0], w["decoder.decoder.2.bias"]
         self._state = torch.zeros(2, n_slots + 1, STATE, device=self._device)
@@ -57,15 +59,15 @@ class BatchedSilero:
         mirrored = window[..., -1 - MIRROR : -1].flip(-1)
         padded = torch.cat([window, mirrored], -1).view(n_rows * k, -1)
         frames = padded.as_strided((n_rows * k, FRAMES, FRAME), (padded.stride(0), HOP, 1))
-        real, imaginary = F.linear(frames, self._basis).chunk(2, -1)
+        real, imaginary = self._basis(frames.contiguous()).chunk(2, -1)
         x = torch.sqrt(real.square() + imaginary.square())  # [N, 4, 129]
-        for (weight, bias), stride in zip(self._convolutions, (1, 2, 2, 1), strict=True):
+        for convolution, stride in zip(self._convolutions, (1, 2, 2, 1), strict=True):
             padded = F.pad(x, (0, 0, 1, 1))
             n, t, c = padded.shape
             steps = (t - 3) // stride + 1
             patches = padded.as_strided((n, steps, 3 * c), (t * c, stride * c, 1))
-            x = torch.relu_(F.linear(patches, weight, bias))
-        return F.linear(x[:, 0], *self._input).view(n_rows, k, -1)
+            x = torch.relu_(convolution(patches.contiguous()))  # a product over strided patches is far slower
+        return self._input(x[:, 0]).view(n_rows, k, -1)
 
     def _decide(self, features: Tensor, slots: Tensor, n_windows: Tensor) -> Tensor:
         """The cell, window after window; a row's state stands still behind its last window."""
@@ -90,7 +92,8 @@ def load_weights() -> dict[str, Tensor]:
         return {name: torch.from_numpy(stored[name]) for name in stored.files}
 
 
-def _as_matrix(weights: dict[str, Tensor], layer: int) -> tuple[Tensor, Tensor]:
+def _as_matrix(weights: dict[str, Tensor], layer: int) -> Linear:
     """A convolution [out, in, 3] as a matrix [out, 3 in] over three frames one after another."""
     weight = weights[f"encoder.{layer}.reparam_conv.weight"]
-    return weight.transpose(1, 2).reshape(len(weight), -1).contiguous(), weights[f"encoder.{layer}.reparam_conv.bias"]
+    matrix = weight.transpose(1, 2).reshape(len(weight), -1)
+    return Linear(matrix, weights[f"encoder.{layer}.reparam_conv.bias"])

@@ -63,16 +63,22 @@ def parse_hub(source: str) -> HubFile:
 def pull(source: str, progress: Progress) -> Path:
     """Fetch an hf:// source into the hub's cache; what is there already is not fetched again. Raises SourceError."""
     from huggingface_hub import hf_hub_download, list_repo_files
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.utils import httpx  # whichever HTTP library it uses; its errors come through
 
     wanted = parse_hub(source)
     try:
         file = wanted.file or _only_checkpoint(source, list_repo_files(wanted.repo, revision=wanted.revision))
         fetched = hf_hub_download(wanted.repo, file, revision=wanted.revision, tqdm_class=_reporting(progress))
-    except (HfHubHTTPError, OSError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SourceError(f"{source}: cannot be fetched: {first}") from error
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+        raise SourceError(f"{source}: cannot be fetched: {_why(error)}") from error
     return Path(fetched)
+
+
+def _why(error: Exception) -> str:
+    """One line; of the hub's several the second says what is wrong, the first only which status."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[1 if len(lines) > 1 and "Client Error" in lines[0] else 0]
 
 
 def _existing(source: str, path: Path) -> Path:
@@ -83,10 +89,12 @@ def _existing(source: str, path: Path) -> Path:
 
 def _cached(source: str, wanted: HubFile) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(wanted.repo, revision=wanted.revision, local_files_only=True))
+    except HFValidationError as error:
+        raise SourceError(f"{source}: {_why(error)}") from error
     except LocalEntryNotFoundError as error:
         raise SourceError(f"{source}: not on this machine; run `weir models pull {source}`") from error
     names = [str(path.relative_to(folder)) for path in folder.rglob("*.nemo")]

@@ -1,8 +1,8 @@
 """Eightfold subsampling: three causal stride-2 convolutions, channels last, each with a state of one frame.
 
-The first is a GEMM over 3 x 3 patches, the two depthwise ones are nine multiply-adds and a pointwise GEMM. Before
-index 0 of the mel frames and of every convolution's output there are zeros, not what a convolution makes of zeros;
-so each level is cut to its valid frames (Rows.low, Rows.high).
+The first is a product over 3 x 3 patches, the others are a depthwise convolution and a product. Before index 0 of the
+mel frames and of every convolution's output there are zeros, not what a convolution makes of zeros; so each level is
+cut to its valid frames (Rows.low, Rows.high).
 """
 
 import torch
@@ -10,7 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from weir_runtime.engine.checkpoint import Architecture, Weights
+from weir_runtime.engine.linear import Linear
 from weir_runtime.engine.rows import Rows
+
+BLOCK = 1 << 15  # mel frames of all rows together x channels: what comes of them fits a core's cache
 
 
 class Subsampling:
@@ -21,14 +24,14 @@ class Subsampling:
             return weights[f"encoder.pre_encode.{name}"]
 
         c, width = architecture.channels, architecture.width
-        self._stem = take("conv.0.weight").reshape(c, 9), take("conv.0.bias")
-        self._deep = [(take(f"conv.{i}.weight").reshape(c, 9).t().contiguous(), take(f"conv.{i}.bias")) for i in (2, 5)]
-        self._point = [(take(f"conv.{i}.weight").reshape(c, c), take(f"conv.{i}.bias")) for i in (3, 6)]
+        self._stem = Linear(take("conv.0.weight").reshape(c, 9), take("conv.0.bias"))
+        self._deep = [(take(f"conv.{i}.weight").contiguous(), take(f"conv.{i}.bias")) for i in (2, 5)]
+        self._point = [Linear(take(f"conv.{i}.weight").reshape(c, c), take(f"conv.{i}.bias")) for i in (3, 6)]
         scale = width**0.5 if architecture.xscaling else 1.0
         out, bias = take("out.weight") * scale, take("out.bias") * scale
         bins = out.shape[1] // c
         # NeMo flattens [C, F'], we keep [F', C]
-        self._out = out.reshape(width, c, bins).transpose(1, 2).reshape(width, c * bins).contiguous(), bias
+        self._out = Linear(out.reshape(width, c, bins).transpose(1, 2).reshape(width, c * bins), bias)
         features = [architecture.features]
         for _ in range(2):
             features.append(features[-1] // 2 + 1)
@@ -42,6 +45,10 @@ class Subsampling:
 
     def push(self, mel: Tensor, rows: Rows) -> Tensor:
         """mel [B, 8 T, F] -> [B, T, D]."""
+        size = max(1, BLOCK // (mel.shape[1] * self._one.shape[-1]))
+        return torch.cat([self._push(mel[place], some) for place, some in rows.blocks(size)])
+
+    def _push(self, mel: Tensor, rows: Rows) -> Tensor:
         mel = _cut(mel, rows, 0)
         n, t, f = mel.shape
         x = mel.new_zeros(n, t + 1, f + 3)
@@ -50,26 +57,19 @@ class Subsampling:
         bins = f // 2 + 1
         row, frame, _ = x.stride()
         patches = x.as_strided((n, t // 2, bins, 3, 3), (row, 2 * frame, 2, frame, 1)).reshape(-1, 9)
-        one = _cut(torch.relu_(F.linear(patches, *self._stem)).view(n, t // 2, bins, -1), rows, 1)
+        one = _cut(torch.relu_(self._stem(patches)).view(n, t // 2, bins, -1), rows, 1)
         two = _cut(self._halve(self._one[rows.at], one, 0), rows, 2)
         self._one[rows.at] = one[:, -1:]
         three = self._halve(self._two[rows.at], two, 1)
         self._two[rows.at] = two[:, -1:]
-        return F.linear(three.reshape(n, t // 8, -1), *self._out)
+        return self._out(three.reshape(n, t // 8, -1))
 
     def _halve(self, state: Tensor, y: Tensor, layer: int) -> Tensor:
         """state [B, 1, F, C] and new frames y [B, 2 m, F, C] -> [B, m, F // 2 + 1, C]"""
-        n, t, f, c = y.shape
-        x = y.new_zeros(n, t + 1, f + 3, c)
-        x[:, :1, 2:-1], x[:, 1:, 2:-1] = state, y
-        frames, bins = t // 2, f // 2 + 1
-        weight, bias = self._deep[layer]
-        total = bias.expand(n, frames, bins, c).contiguous()
-        for i in range(3):
-            for j in range(3):
-                part = x[:, i : i + 2 * frames - 1 : 2, j : j + 2 * bins - 1 : 2]
-                total.addcmul_(part, weight[3 * i + j])
-        return torch.relu_(F.linear(total, *self._point[layer]))
+        x = torch.cat([state, y], 1).permute(0, 3, 1, 2)  # as torch counts, channels last in memory
+        deep = F.conv2d(x, *self._deep[layer], stride=2, padding=(0, 2), groups=x.shape[1]).permute(0, 2, 3, 1)
+        # two bins of zeros are before the first and one is behind the last: of the second, one bin may be too much
+        return torch.relu_(self._point[layer](deep))[:, :, : y.shape[2] // 2 + 1]
 
 
 def _cut(frames: Tensor, rows: Rows, level: int) -> Tensor:
