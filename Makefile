@@ -38,7 +38,7 @@ bench: .venv/test.stamp  ## speed and memory as ratios, one run
 	$(BIN)/python hack/bench.py
 
 errors: .venv/test.stamp  ## word error rates of the embedded models, into docs/error-rates.md
-	$(BIN)/python hack/error_rates.py
+	$(BIN)/python hack/error_rates.py > docs/error-rates.md
 
 picture: .venv/chromium.stamp  ## the captions page while it works, into docs/captions.png
 	$(BIN)/python hack/screenshot.py
