@@ -59,6 +59,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     config, weights = read_archive(path)
     architecture = check_architecture(config)
     head, vocabulary = _head(config, weights)
+    missing = [name for name in _needed(architecture) if name not in weights]
+    if missing:
+        raise CheckpointError(f"{path}: model_weights.ckpt has no {missing[0]} ({len(missing)} are missing)")
     kept = {key: value.float() for key, value in weights.items() if key.startswith(("encoder.", "preprocessor."))}
     kept |= {"head.weight": weights[f"{head}.weight"].float().squeeze(-1), "head.bias": weights[f"{head}.bias"].float()}
     return Checkpoint(path.stem, architecture, vocabulary, kept, config)
@@ -90,6 +93,13 @@ def read_archive(path: Path) -> tuple[dict[str, Any], Weights]:
     if not isinstance(weights, dict):
         raise CheckpointError(f"{path}: model_weights.ckpt holds no weights by name")
     return config, {name: weight for name, weight in weights.items() if isinstance(weight, Tensor)}
+
+
+def _needed(architecture: Architecture) -> list[str]:
+    """Some weights of every part: a file that has these is no half of a model."""
+    parts = ("self_attn.linear_q", "feed_forward1.linear1", "conv.depthwise_conv", "norm_out")
+    layers = [f"encoder.layers.{n}.{part}.weight" for n in range(architecture.layers) for part in parts]
+    return ["preprocessor.featurizer.fb", "preprocessor.featurizer.window", "encoder.pre_encode.out.weight", *layers]
 
 
 def _member(archive: tarfile.TarFile, name: str, path: Path) -> Any:

@@ -200,3 +200,12 @@ def test_weights_that_are_none_are_refused(tmp_path, content):
     path = write_nemo(tmp_path / "x.nemo", make_config(), content)
     with pytest.raises(CheckpointError):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["encoder.layers.1.self_attn.linear_q.weight", "preprocessor.featurizer.fb"])
+def test_half_a_model_is_refused_with_the_weight_that_it_lacks(tmp_path, name):
+    config = make_config()
+    weights = make_weights(config)
+    del weights[name]
+    with pytest.raises(CheckpointError, match=name):
+        read_checkpoint(write_nemo(tmp_path / "half.nemo", config, weights))
