@@ -5,6 +5,7 @@ from when the last sample of speech was sent, so it holds the pause that tells a
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from dataclasses import dataclass, field
@@ -70,7 +71,8 @@ async def _demo(console: Console) -> int:
         )
         if sys.stdout.isatty():
             console.print(f"\nThe captions page is at [bold]{url}[/bold] (choose a sample there). Ctrl-C ends.")
-            await asyncio.Event().wait()
+            with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is how this ends, not a failure
+                await asyncio.Event().wait()
     return int(any(take.failed or not take.transcript.text for take in takes))
 
 
