@@ -178,7 +178,7 @@ def report(quick: bool) -> Iterator[str]:
 
 Made by `make bench` on {strftime("%Y-%m-%d")}: {os.cpu_count()} cores of {processor}, torch {torch.__version__},
 one thread, no GPU. A ratio is NeMo's time by ours: medians of {rounds} rounds taken turn by turn, smallest and largest
-round in brackets.
+round in brackets. On AMD processors NeMo's products (MKL) are slow, so on Intel expect lower ratios.
 
 ## Engine against NeMo
 

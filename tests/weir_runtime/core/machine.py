@@ -71,14 +71,6 @@ class Machine:
     def work(self):
         return self.core.next_work(self.now)
 
-    def step(self):
-        """Do the next piece of work; False if there is none now."""
-        work = self.work()
-        if isinstance(work, WakeAt):
-            return False
-        self.do(work)
-        return True
-
     def do(self, work):
         if isinstance(work, DetectBatch):
             self.core.on_speech(work, self.detect(work), self.now)
@@ -86,6 +78,12 @@ class Machine:
             started, self.now = self.now, self.now + 0.01
             self.core.on_step(work, self.recognise(work), started, self.now)
         self.collect()
+
+    def work_off(self):
+        """All that can be done now; until when the core waits then."""
+        while not isinstance(work := self.work(), WakeAt):
+            self.do(work)
+        return work.at
 
     def run(self):
         """Until nothing is left to do, interims that wait for their time included."""

@@ -6,7 +6,6 @@ import numpy as np
 from machine import Machine, heard, silence, speech
 
 from weir_api.v1alpha1 import Vad
-from weir_runtime.core.values import WakeAt
 from weir_runtime.messages import (
     Clear,
     Cleared,
@@ -163,9 +162,7 @@ def test_an_interim_that_waits_is_not_said_once_none_are_wanted():
     machine = Machine()
     machine.open("s", endpointing="manual", max_interim_hz=1)
     machine.audio("s", speech(S))
-    while not isinstance(work := machine.work(), WakeAt):
-        machine.do(work)
-    assert work.at is not None
+    assert machine.work_off() is not None
     machine.send(Configure("s", "c", StreamOptions(endpointing="manual", interim=False)))
     n = len(machine.of("s", Interim))
     machine.run()
