@@ -35,7 +35,7 @@ def write(name: str, lock: Lock) -> None:
 
 
 def main() -> None:
-    everything = resolve(["operator", "runtime", "nemo", "dev"])
+    everything = resolve(["operator", "runtime", "bench", "nemo", "dev"])
     runtime = resolve(["operator", "runtime"], everything)
     torch = {"torch": everything["torch"]}
     gpu = {name: block for name, block in everything.items() if CUDA.match(name)}

@@ -4,16 +4,39 @@ Every field has a default, so `spec: {}` is a whole pipeline: the embedded model
 and times carry their unit in the name, as Kubernetes has it. The docstrings become the resource's descriptions.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from weir_api.base import ApiModel
+from weir_api.base import ApiModel, FieldError
+from weir_api.degradation import CLASSES, ClassName, Degradation, Rung
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Source = Annotated[str, Field(pattern=r"^(embedded|hf|file|pvc)://.+$", max_length=500)]
 Percent = Annotated[int, Field(ge=0, le=100)]
-ClassName = Literal["interactive", "standard", "batch"]
+ChunkMs = Literal[80, 160, 560, 1120]
+
+
+def _unique(entries: str, key: str, values: Sequence[str | int]) -> None:
+    """Raise FieldError at the first of the `entries` whose `key` an earlier one has."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            first = values.index(value)
+            raise FieldError((entries, place, key), f"every {key} must be unique, {entries}[{first}] has {value} too")
+
+
+class StepCost(ApiModel):
+    """What one call of the device costs: a fixed part and a part per row."""
+
+    step_us: int = Field(ge=0, description="Microseconds of a call, whatever its rows.")
+    row_us: int = Field(ge=1, description="Microseconds of each row.")
+
+
+class ChunkCost(StepCost):
+    """The cost of an engine step at one chunk size."""
+
+    chunk_ms: ChunkMs = Field(description="The chunk size that was measured.")
 
 
 class Variant(ApiModel):
@@ -24,10 +47,17 @@ class Variant(ApiModel):
         description="embedded://large, embedded://small, hf://owner/repo, file:///path or pvc://path."
     )
     engine: Literal["native", "nemo"] = Field("native", description="native is Weir's own step; nemo drives NeMo's.")
-    chunk_ms: Literal[80, 160, 560, 1120] = Field(
-        160, description="Audio per engine step where a client names no latency."
-    )
+    chunk_ms: ChunkMs = Field(160, description="Audio per engine step where a client names no latency.")
     language: str = Field("en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="Language that it recognises.")
+    cost: list[ChunkCost] = Field(
+        default=[],
+        description="As `weir bench --calibrate` measured it on the pod's hardware; absent: measured at each start.",
+    )
+
+    @model_validator(mode="after")
+    def _unique_costs(self) -> Self:
+        _unique("cost", "chunkMs", [cost.chunk_ms for cost in self.cost])
+        return self
 
 
 class Model(ApiModel):
@@ -39,12 +69,13 @@ class Model(ApiModel):
         max_length=8,
         description="Best first; the order is the fallback order.",
     )
+    max_step_ms: int = Field(
+        80, ge=5, le=2000, description="No engine step takes longer, so that nobody waits long behind another's batch."
+    )
 
     @model_validator(mode="after")
     def _unique_names(self) -> Self:
-        names = [variant.name for variant in self.variants]
-        if len(set(names)) < len(names):
-            raise ValueError(f"variants: every name must be unique, got {names}")
+        _unique("variants", "name", [variant.name for variant in self.variants])
         return self
 
 
@@ -57,18 +88,31 @@ class Vad(ApiModel):
     silence_ms: int = Field(300, ge=64, le=10_000, description="A pause this long ends the segment.")
     pad_ms: int = Field(300, ge=0, le=2000, description="Audio kept from before the detected start of speech.")
     max_segment_seconds: int = Field(60, ge=2, le=600, description="A longer segment is cut where speech is weakest.")
+    cost: StepCost | None = Field(None, description="Of one detector call, a row being a window; absent: measured.")
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Self:
         if self.release >= self.threshold:
-            raise ValueError(f"release ({self.release}) must be below threshold ({self.threshold})")
+            raise FieldError(("release",), f"release ({self.release}) must be below threshold ({self.threshold})")
         return self
+
+
+class Postprocess(ApiModel):
+    """A stage that rewrites text on its way out. Optional: a client may leave it out, and so may the ladder."""
+
+    name: Literal["numbers"] = Field(description="numbers: spoken numbers become digits.")
 
 
 class Stages(ApiModel):
     """What happens around the model."""
 
     vad: Vad = Field(default_factory=Vad)
+    postprocess: list[Postprocess] = Field(default=[], description="In this order; on unless a client says otherwise.")
+
+    @model_validator(mode="after")
+    def _unique_stages(self) -> Self:
+        _unique("postprocess", "name", [stage.name for stage in self.postprocess])
+        return self
 
 
 class PriorityClass(ApiModel):
@@ -77,12 +121,16 @@ class PriorityClass(ApiModel):
     name: ClassName
     weight: int = Field(ge=1, le=1000, description="Share of the engine under contention.")
     latency_ms: int | None = Field(None, ge=20, description="Promised chunk-to-result time; absent means best effort.")
+    reserved_streams: int = Field(0, ge=0, le=20_000, description="Slots per pod that no other class may take.")
 
 
 class Admission(ApiModel):
     """How many streams a pod takes and how long each may stay."""
 
     max_streams: int = Field(64, ge=1, le=20_000, description="Streams per pod; each holds one slot.")
+    max_queued_megabytes: int = Field(
+        1024, ge=1, description="Audio in memory per pod; beyond it sockets are read more slowly and nobody is let in."
+    )
     max_lead_seconds: int = Field(
         30, ge=2, le=600, description="Audio queued per stream before the socket is not read; more than a chunk."
     )
@@ -110,6 +158,13 @@ class Serving(ApiModel):
     )
 
 
+class Auth(ApiModel):
+    """Who may open streams. Absent: everybody who reaches the socket."""
+
+    keys_file: str = Field(min_length=1, description="File of hashed API keys (docs/keys.md), read again on change.")
+    anonymous: bool = Field(False, description="Whether streams without a key are taken, as class standard at most.")
+
+
 class StreamingPipelineSpec(ApiModel):
     """A pool of identical runtimes that turn streamed speech into text."""
 
@@ -125,15 +180,56 @@ class StreamingPipelineSpec(ApiModel):
         description="The classes that clients may ask for.",
     )
     admission: Admission = Field(default_factory=Admission)
+    degradation: Degradation = Field(default_factory=Degradation)
+    auth: Auth | None = Field(None, description="API keys; absent: none are asked for.")
     tracing: Tracing = Field(default_factory=Tracing)
     serving: Serving = Field(default_factory=Serving)
 
     @model_validator(mode="after")
     def _unique_classes(self) -> Self:
-        names = [entry.name for entry in self.priority_classes]
-        if len(set(names)) < len(names):
-            raise ValueError(f"priorityClasses: every name must be unique, got {names}")
+        _unique("priorityClasses", "name", [entry.name for entry in self.priority_classes])
+        reserved, most = 0, self.admission.max_streams
+        for place, entry in enumerate(self.priority_classes):
+            reserved += entry.reserved_streams
+            if reserved > most:
+                message = f"with this the classes reserve {reserved} streams, more than admission.maxStreams ({most})"
+                raise FieldError(("priorityClasses", place, "reservedStreams"), message)
         return self
+
+    @model_validator(mode="after")
+    def _possible_ladder(self) -> Self:
+        names = [entry.name for entry in self.priority_classes]
+        for place, rung in enumerate(self.degradation.ladder or []):
+            where = ("degradation", "ladder", place)
+            if rung.class_ is not None and rung.class_ not in names:
+                message = f"{rung.class_} is not among priorityClasses; name one of {', '.join(names)}"
+                raise FieldError((*where, "class"), message)
+            if rung.action == "smallerVariant" and len(self.model.variants) < 2:
+                raise FieldError((*where, "action"), "smallerVariant needs a second entry in model.variants")
+            if rung.action == "optionalStages" and not self.stages.postprocess:
+                raise FieldError((*where, "action"), "optionalStages needs an entry in stages.postprocess")
+        return self
+
+    @property
+    def classes(self) -> tuple[ClassName, ...]:
+        """Names of the classes that are offered, highest first."""
+        offered = {entry.name for entry in self.priority_classes}
+        return tuple(name for name in CLASSES if name in offered)
+
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        """The manifest's rungs, or the default ones less those that this pipeline cannot do."""
+        if self.degradation.ladder is not None:
+            return tuple(self.degradation.ladder)
+        rungs = [Rung(action="interimRate"), Rung(action="lowerSampleRate")]
+        if self.stages.postprocess:
+            rungs.append(Rung(action="optionalStages"))
+        rungs.append(Rung(action="largerChunks"))
+        if len(self.model.variants) > 1:
+            rungs.append(Rung(action="smallerVariant"))
+        lowest_first = self.classes[::-1]
+        rungs += [Rung(action="refuse", class_=name) for name in lowest_first[:-1]]
+        return (*rungs, Rung(action="refuseAll"), Rung(action="closeLongest", class_=lowest_first[0]))
 
 
 class Metadata(ApiModel):

@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from weir_api.degradation import ClassName
+
 SAMPLE_RATE = 16_000
 Samples = npt.NDArray[np.float32]
-ClassName = Literal["interactive", "standard", "batch"]
 Latency = Literal["low", "balanced", "accurate"]
 # Why a segment ended, and why a stream was closed; the wire uses the same words (docs/protocol.md).
 FinalReason = Literal["endpoint", "finalize", "max_segment", "close", "drain", "shed", "idle", "session_limit"]
@@ -22,7 +23,9 @@ ErrorCode = Literal[
     "bad_message", "unknown_message", "unknown_option", "invalid_option", "unsupported_option", "start_after_audio",
     "closing", "undecodable", "engine_failed", "engine_stalled", "internal",
 ]  # fmt: skip
-WarningCode = Literal["lagging", "header_differs", "clipped", "idle", "session_expiring", "draining"]
+WarningCode = Literal[
+    "lagging", "header_differs", "clipped", "idle", "session_expiring", "draining", "degraded", "recovered"
+]  # fmt: skip
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +37,7 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     endpointing: Literal["server", "manual"] = "server"
     silence_ms: int = 300
     max_segment_s: float = 60.0
+    stages: tuple[str, ...] = ()  # of those that rewrite text, in the manifest's order
 
 
 # ---- front -> core
@@ -45,6 +49,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     tenant: str
     variant: str
     options: StreamOptions
+    high_rate: bool = False  # the client sends more than 16 kHz: the rung lowerSampleRate would spare something
 
 
 class Audio(msgspec.Struct, frozen=True, tag=True):
@@ -103,6 +108,19 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     stream: str
     reason: str  # a stable word, such as "slots"
     retry_after_s: float  # before jitter, which the front adds
+    detail: str = ""  # the same in a sentence
+
+
+class QualityChanged(msgspec.Struct, frozen=True, tag=True):
+    """What the ladder does to this stream from now on; also sent behind `Opened` where it does anything at all."""
+
+    stream: str
+    audio: int
+    worse: bool
+    rung: int  # the highest in force on this server
+    rung_name: str
+    in_force: tuple[str, ...]  # names of the steps that touch this stream
+    send_rate: int | None  # Hz that the client should send at, if it sends at more
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -133,6 +151,7 @@ class Interim(msgspec.Struct, frozen=True, tag=True):
     end: int
     arrived: float  # when the last sample that this text needed had arrived: where the latency clock starts
     computed: float  # when the engine had it
+    due: float  # when it was to be said: later than `computed` where interims come more slowly than chunks
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -157,6 +176,8 @@ class Final(msgspec.Struct, frozen=True, tag=True):
     rev: int
     text: str
     raw: str  # before any stage rewrote it
+    variant: str  # the model that heard it
+    skipped: tuple[str, ...]  # stages that were asked for and left out, by the ladder or by a failure
     lead: str  # what joins it to the text before: "" or " "
     start: int
     end: int
@@ -211,6 +232,7 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
 ToFront = (
     Opened
     | Refused
+    | QualityChanged
     | Progress
     | SpeechStarted
     | Interim

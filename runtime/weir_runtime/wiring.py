@@ -2,22 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from socket import socket
 
-from weir_api.v1alpha1 import StreamingPipeline, Variant
+from weir_api.v1alpha1 import StreamingPipeline, StreamingPipelineSpec, Variant
 from weir_runtime.core.pipeline import Pipeline
-from weir_runtime.core.values import VariantInfo
+from weir_runtime.core.values import DeviceCosts, VariantInfo
+from weir_runtime.engine.calibrate import costs_of, detector_cost
 from weir_runtime.engine.checkpoint import read_checkpoint
 from weir_runtime.engine.interface import Engine
 from weir_runtime.engine.native import NativeEngine
 from weir_runtime.engine.nemo import NemoEngine
 from weir_runtime.engine.silero import BatchedSilero
 from weir_runtime.engine.sources import resolve
+from weir_runtime.front.access import Access
 from weir_runtime.front.app import control_routes, make_app, public_routes
 from weir_runtime.front.door import Door
 from weir_runtime.front.metrics import Metrics
@@ -25,10 +27,10 @@ from weir_runtime.front.observer import Observer
 from weir_runtime.front.server import Server, listen, make_server
 from weir_runtime.front.tracing import make_tracer
 from weir_runtime.front.watched_socket import HangUpWatch
+from weir_runtime.governor import Governor
 from weir_runtime.pump import LocalLink, Pump
 
 FRAME_MS = 80
-MAX_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +64,37 @@ async def runtime(pipeline: StreamingPipeline) -> AsyncIterator[Runtime]:
     n_slots = spec.admission.max_streams
     engines = {variant.name: load_engine(variant, n_slots) for variant in spec.model.variants}
     infos = [_info(variant, engines[variant.name]) for variant in spec.model.variants]
-    core = Pipeline(
-        vad=spec.stages.vad,
-        priority_classes=spec.priority_classes,
-        admission=spec.admission,
-        variants=infos,
-        max_batch=MAX_BATCH,
-    )
+    detector = BatchedSilero(n_slots)
+    core = Pipeline(spec, infos, _costs(spec, engines, detector))
     link = LocalLink(core, {info.name: info for info in infos})
     tracer = make_tracer(spec.tracing)
-    observer = Observer(Metrics(), tracer)
+    observer = Observer(Metrics(), tracer, link.answered)
     observer.metrics.watch(link.load)
-    pump = Pump(core, link, BatchedSilero(n_slots), engines, observer.chunk, observer.engine_failed)
+    pump = Pump(core, link, detector, engines, observer.chunk, observer.engine_failed)
     pumping = asyncio.create_task(pump.run(), name="pump")
+    governing = asyncio.create_task(Governor(core, link, observer).run(), name="governor")
     try:
         yield Runtime(pipeline, link, observer, pump, pumping)
     finally:
-        pumping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pumping
+        for task in (governing, pumping):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         if tracer is not None:
             await asyncio.to_thread(tracer.shutdown)
 
 
 @contextlib.asynccontextmanager
 async def site(running: Runtime, host: str, port: int, control_port: int | None) -> AsyncIterator[Site]:
-    """Bind the ports (0: any) and put the apps behind them; raises OSError where a port cannot be had."""
+    """Bind the ports (0: any) and put the apps behind them; raises OSError where a port cannot be had, ManifestError
+    where the keys cannot.
+    """
     spec, watch = running.pipeline.spec, HangUpWatch()
+    access = Access(spec, running.observer)
     public = listen(host, port)
     control = None if control_port is None else listen(host, control_port)
     address, *_ = public.getsockname()
-    door = Door(running.link, spec, running.observer, ip_address(address).is_loopback)
+    door = Door(running.link, spec, running.observer, access, ip_address(address).is_loopback)
     samples = Path(str(files("weir_runtime"))) / "samples"
     outside = public_routes(door, samples)
     inside = control_routes(door, running.observer.metrics, lambda: running.pump.beat)
@@ -104,9 +106,11 @@ async def site(running: Runtime, host: str, port: int, control_port: int | None)
             (make_server(make_app(outside, pages=True), largest, watch), public),
             (make_server(make_app(inside, pages=False), largest, watch), control),
         ]
+    watching = asyncio.create_task(access.watch(), name="keys")
     try:
         yield Site(door, servers, _url(public), _url(control or public))
     finally:
+        watching.cancel()
         for server_socket in (public, control):
             if server_socket is not None:
                 server_socket.close()
@@ -143,6 +147,13 @@ def load_engine(variant: Variant, n_slots: int) -> Engine:
     engine = NativeEngine(read_checkpoint(path), n_slots)
     engine.warm_up()
     return engine
+
+
+def _costs(spec: StreamingPipelineSpec, engines: Mapping[str, Engine], detector: BatchedSilero) -> DeviceCosts:
+    """What calls of the device cost: what the manifest states, and what it leaves out measured."""
+    n_slots = spec.admission.max_streams
+    engine = {variant.name: costs_of(variant, engines[variant.name], n_slots) for variant in spec.model.variants}
+    return DeviceCosts(engine, detector_cost(spec.stages.vad, detector, n_slots))
 
 
 def _info(variant: Variant, engine: Engine) -> VariantInfo:

@@ -1,6 +1,6 @@
 """Client library of weir.v1 (docs/protocol.md): `AsyncClient` for asyncio, `Client` for threads.
 
-It needs no engine: websockets, msgspec and, for files, PyAV.
+It needs no engine: websockets, msgspec, numpy with soxr and, for files, PyAV.
 """
 
 from weir_runtime.client.errors import ClientError, ConnectionLost, Refused, StreamClosed

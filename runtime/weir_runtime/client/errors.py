@@ -6,11 +6,13 @@ class ClientError(Exception):
 
 
 class Refused(ClientError):
-    """The server does not take the stream; `status` is HTTP's, `retry_after_s` set where a later try may succeed."""
+    """The server does not take the stream; `status` is HTTP's, `retry_after_s` set where a later try may succeed.
+    `reason` is the server's word for why it is overloaded, else empty.
+    """
 
-    def __init__(self, status: int, error: str, message: str, retry_after_s: float | None) -> None:
+    def __init__(self, status: int, error: str, message: str, retry_after_s: float | None, reason: str = "") -> None:
         super().__init__(f"{message} ({error}, HTTP {status})")
-        self.status, self.error, self.retry_after_s = status, error, retry_after_s
+        self.status, self.error, self.retry_after_s, self.reason = status, error, retry_after_s, reason
 
 
 class ConnectionLost(ClientError):

@@ -63,6 +63,8 @@ class Final(Event, frozen=True, kw_only=True, tag="final"):
     confidence: float
     reason: str
     language: str = ""
+    model: str = ""
+    skipped: list[str] = []
     words: list[Word] = []
 
 
@@ -93,6 +95,10 @@ class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
 class Warning(Event, frozen=True, kw_only=True, tag="warning"):  # noqa: A001 the protocol's own word
     code: str
     detail: str = ""
+    rung: int | None = None  # these four with `degraded` and `recovered`
+    rung_name: str = ""
+    in_force: list[str] = []
+    send_rate: int | None = None  # Hz: the server would have no more than that
 
 
 class Error(Event, frozen=True, kw_only=True, tag="error"):

@@ -23,7 +23,7 @@ def stream_url(url: str, options: Options) -> str:
     parts = urlsplit(url if "://" in url else f"http://{url}")
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = parts.path if parts.path.rstrip("/").endswith(PATH) else parts.path.rstrip("/") + PATH
-    flat = {name: str(value).lower() if isinstance(value, bool) else value for name, value in _flatten(options)}
+    flat = {name: _text(value) for name, value in _flatten(options)}
     return urlunsplit((scheme, parts.netloc, path, urlencode(flat), ""))
 
 
@@ -45,12 +45,16 @@ def refusal(error: InvalidStatus) -> Refused:
         after = None
     message = str(body.get("message", "the server refused the stream"))
     fix = f"; {body['fix']}" if body.get("fix") else ""
-    return Refused(response.status_code, str(body.get("error", "refused")), message + fix, after)
+    error_word, reason = str(body.get("error", "refused")), str(body.get("reason", ""))
+    return Refused(response.status_code, error_word, message + fix, after, reason)
 
 
 def wait_s(refused: Refused, attempt: int, patience_s: float) -> float | None:
-    """How long to wait before another try; None: give up. Jittered, so that clients do not come back together."""
-    if refused.status != 503 or refused.retry_after_s is None:
+    """How long to wait before another try; None: give up. Jittered, so that clients do not come back together.
+
+    A quota is waited for too: of streams it is a matter of seconds, of audio one of hours, longer than patience lasts.
+    """
+    if refused.status not in (429, 503) or refused.retry_after_s is None:
         return None
     wait = refused.retry_after_s * random.uniform(1.0, 1.0 + 0.2 * (attempt + 1))
     return wait if wait <= patience_s else None
@@ -60,6 +64,13 @@ def message(kind: str, fields: Mapping[str, Any]) -> str:
     """A client message; fields that are None are left out."""
     given = {name: value for name, value in fields.items() if value is not None}
     return msgspec.json.encode({"type": kind} | given).decode()
+
+
+def _text(value: Any) -> str:
+    """One option's value as a query writes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flatten(options: Options) -> list[tuple[str, Any]]:

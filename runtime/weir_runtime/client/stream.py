@@ -22,20 +22,27 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from weir_runtime.client import request
 from weir_runtime.client.errors import ConnectionLost, StreamClosed
 from weir_runtime.client.events import Closed, ServerEvent, decode
+from weir_runtime.client.send_rate import Frame, SendRate
 
 
 class AsyncClient:
-    """`url` is the server's address; `patience_s` how long a refusal with Retry-After is waited for in all."""
+    """`url` is the server's address; `patience_s` how long a refusal with Retry-After is waited for in all.
 
-    def __init__(self, url: str, key: str | None = None, patience_s: float = 0.0) -> None:
-        self._url, self._key, self._patience_s = url, key, patience_s
+    A server under load may ask for a lower sample rate: 16-bit samples are then brought down before they are sent,
+    from the next segment on, unless `obey_send_rate` is false.
+    """
+
+    def __init__(
+        self, url: str, key: str | None = None, patience_s: float = 0.0, *, obey_send_rate: bool = True
+    ) -> None:
+        self._url, self._key, self._patience_s, self._obey_send_rate = url, key, patience_s, obey_send_rate
 
     @contextlib.asynccontextmanager
     async def stream(self, **options: Any) -> "AsyncIterator[AsyncStream]":
         """An open stream; raises Refused or ConnectionLost. Left early, it is cut off without finals."""
         socket = await self._open(request.stream_url(self._url, options))
         try:
-            yield AsyncStream(socket)
+            yield AsyncStream(socket, SendRate(options, self._obey_send_rate))
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(socket.close(), 2.0)
@@ -64,26 +71,30 @@ class AsyncClient:
 
 
 class AsyncStream:
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, socket: ClientConnection, rate: SendRate) -> None:
+        self._socket, self._rate = socket, rate
+        self._turn = asyncio.Lock()  # frames keep the order in which the rate saw their audio
         self._over = False
 
     async def send(self, audio: bytes) -> None:
-        """Audio in the stream's encoding, any number of bytes."""
+        """Audio in the stream's encoding and rate, any number of bytes."""
         for at in range(0, len(audio), request.BLOCK):
-            await self._write(audio[at : at + request.BLOCK])
+            async with self._turn:
+                await self._write_all(self._rate.audio(audio[at : at + request.BLOCK]))
 
     async def configure(self, tag: str | None = None, **options: Any) -> None:
         """New options from here on; answered by `Configured`."""
-        await self._write(request.message("configure", options | {"id": tag}))
+        async with self._turn:
+            await self._write_all([*self._rate.rest(), request.message("configure", options | {"id": tag})])
+            self._rate.configured(options)
 
     async def finalize(self, tag: str | None = None) -> None:
         """End the open segment; answered by its `Final`, then `Finalized`."""
-        await self._write(request.message("finalize", {"id": tag}))
+        await self._behind_audio("finalize", tag)
 
     async def clear(self, tag: str | None = None) -> None:
         """Throw the open segment away; answered by `Cleared`."""
-        await self._write(request.message("clear", {"id": tag}))
+        await self._behind_audio("clear", tag)
 
     async def ping(self, tag: str | None = None, t: Any = None) -> None:
         """Answered by `Pong`, in its place among the events."""
@@ -95,7 +106,7 @@ class AsyncStream:
 
     async def close(self) -> None:
         """Recognise what was sent, then end; the finals and `Closed` still come."""
-        await self._write(request.message("close", {}))
+        await self._behind_audio("close")
 
     async def cancel(self) -> None:
         """End at once, without finals."""
@@ -118,9 +129,18 @@ class AsyncStream:
         except ConnectionClosed as error:
             raise _ended(error) from error
         self._over = isinstance(event, Closed)
+        self._rate.on_event(event)
         return event
 
-    async def _write(self, frame: str | bytes) -> None:
+    async def _behind_audio(self, kind: str, tag: str | None = None) -> None:
+        async with self._turn:
+            await self._write_all([*self._rate.rest(), request.message(kind, {"id": tag})])
+
+    async def _write_all(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            await self._write(frame)
+
+    async def _write(self, frame: Frame) -> None:
         try:
             await self._socket.send(frame)
         except ConnectionClosed as error:

@@ -1,14 +1,19 @@
-"""Who gets a slot. A decision is a value; the shell turns it into HTTP before the upgrade.
+"""Who gets a slot: the hard limits, looked at before the upgrade. A decision is a value; the shell turns it into HTTP.
 
-Rules: a stream holds one slot for life, the lowest free one, so that busy slots lie close together; without a free
-slot the answer is no, and when to ask again grows with the audio that waits.
+Rules: a stream holds one slot for life, the lowest free one, so that busy slots lie close together; slots that a class
+reserves are free to no other; what all streams would cost at the cheapest quality that the ladder allows must fit the
+device, so that bending comes before refusing. More load never turns a no into a yes.
 """
 
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from weir_runtime.messages import Refused
+from weir_api.degradation import ClassName
+from weir_api.v1alpha1 import Admission, PriorityClass
+from weir_runtime.messages import SAMPLE_RATE, Refused
 
 RETRY_S = 2.0
+SAMPLE_BYTES = 4
 
 
 class Slots:
@@ -30,8 +35,43 @@ class Slots:
         heappush(self._free, slot)
 
 
-def refusal(stream: str, slots: Slots, queue_audio_s: float) -> Refused | None:
-    """Why a stream cannot be opened now, or None."""
-    if slots.used < slots.total:
+class Doorkeeper:
+    """`stream_cost`: seconds of device per second of a stream of each class that only speaks, at its cheapest."""
+
+    def __init__(
+        self, limits: Admission, classes: Sequence[PriorityClass], stream_cost: Mapping[ClassName, float]
+    ) -> None:
+        self.slots = Slots(limits.max_streams)
+        self.streams: dict[ClassName, int] = {entry.name: 0 for entry in classes}
+        self._reserved = {entry.name: entry.reserved_streams for entry in classes}
+        self._most_bytes = limits.max_queued_megabytes << 20
+        self._stream_cost = stream_cost
+
+    def refusal(self, stream: str, priority: ClassName, queued: int) -> Refused | None:
+        """Why a stream cannot be opened now, or None; `queued` samples wait in memory."""
+        retry_s = RETRY_S + queued / SAMPLE_RATE / self.slots.total
+        free = self.slots.total - self.slots.used
+        held = sum(max(0, n - self.streams[name]) for name, n in self._reserved.items() if name != priority)
+        if free <= 0:
+            return Refused(stream, "slots", retry_s, "every slot is taken")
+        if free <= held:
+            return Refused(stream, "reserved", retry_s, "the free slots are reserved for other classes")
+        compute = sum(n * self._stream_cost[name] for name, n in self.streams.items())
+        if self.slots.used and compute + self._stream_cost[priority] > 1.0:
+            return Refused(stream, "compute", retry_s, "the device could not keep up, even at the cheapest quality")
+        if self.crowded(queued):
+            return Refused(stream, "memory", retry_s, "too much audio waits already")
         return None
-    return Refused(stream, "slots", RETRY_S + queue_audio_s / max(1, slots.total))
+
+    def crowded(self, queued: int) -> bool:
+        """Whether so many samples take up the memory that they may."""
+        return SAMPLE_BYTES * queued >= self._most_bytes
+
+    def open(self, priority: ClassName) -> int:
+        """Take a slot."""
+        self.streams[priority] += 1
+        return self.slots.take()
+
+    def close(self, slot: int, priority: ClassName) -> None:
+        self.streams[priority] -= 1
+        self.slots.give_back(slot)

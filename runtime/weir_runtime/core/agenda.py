@@ -96,13 +96,14 @@ class Agenda:
 
     def interim(self, now: float) -> None:
         """Say the open text, if there is any; only where it is due, so that there is an open segment."""
-        self.interim_due, head = None, self.head
+        due, head, self.interim_due = self.interim_due, self.head, None
         assert head is not None
+        assert due is not None
         if head.hypothesis.text:
             head.hypothesis.commit(head.hold)
             head.rev += 1
             self._interim_sent = now
-            self.say(interim_of(self._stream, self.consumed, head))
+            self.say(interim_of(self._stream, self.consumed, head, due))
 
     def take_events(self) -> list[ToFront]:
         if not self.closed and self.consumed > self._told:

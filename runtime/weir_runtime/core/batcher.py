@@ -5,24 +5,31 @@ most `max_batch` rows, nothing is waited for: while the engine works, what arriv
 lie in the order of their slots, since neighbours in the slabs are faster to reach.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from weir_runtime.core.fair_queue import Chunk, FairQueue
+from weir_runtime.core.fair_queue import Chunk, FairQueue, Group
 from weir_runtime.core.grid import FRAME
-from weir_runtime.core.values import Batch, Floats
+from weir_runtime.core.segmenter import WINDOW
+from weir_runtime.core.stream import Stream
+from weir_runtime.core.values import Batch, CallCost, ChunkTiming, DetectBatch, Floats
 
 Read = Callable[[Chunk, Floats], None]
 
 
-def take_chunks(queue: FairQueue, max_batch: int, now: float) -> list[Chunk]:
+def most_rows(cost: CallCost, max_step_s: float, max_batch: int) -> int:
+    """Rows of a batch that takes no longer than `max_step_s`; one at least."""
+    return max(1, min(max_batch, int((max_step_s - cost.step_s) / cost.row_s)))
+
+
+def take_chunks(queue: FairQueue, rows: Callable[[Group], int], now: float) -> list[Chunk]:
     """The chunks of the next batch, in the order of their slots; empty if nothing waits."""
     first = queue.pop()
     if first is None:
         return []
-    chunks = [first]
-    while len(chunks) < max_batch and (chunk := queue.pop(first.group)):
+    chunks, most = [first], rows(first.group)
+    while len(chunks) < most and (chunk := queue.pop(first.group)):
         chunks.append(chunk)
     for chunk in chunks:
         chunk.batched = now
@@ -50,3 +57,20 @@ def split(chunks: list[Chunk]) -> list[list[Chunk]]:
     """Two halves, to find the row on which a batch fails."""
     middle = len(chunks) // 2
     return [half for half in (chunks[:middle], chunks[middle:]) if half]
+
+
+def make_detect_batch(rows: Sequence[Stream], k: int) -> DetectBatch:
+    """Up to `k` windows of each stream, in the order of their slots."""
+    pcm = np.zeros((len(rows), k * WINDOW), np.float32)
+    n_windows = np.array([stream.fill_windows(row) for stream, row in zip(rows, pcm, strict=True)])
+    first = np.array([stream.fresh for stream in rows])
+    slots = np.array([stream.slot for stream in rows])
+    return DetectBatch(tuple(stream.id for stream in rows), slots, pcm, n_windows, first)
+
+
+def timing(chunk: Chunk, batch_size: int, started: float, done: float) -> ChunkTiming:
+    """The life of a chunk whose batch ran from `started` to `done`."""
+    return ChunkTiming(
+        chunk.stream, chunk.priority, chunk.variant, chunk.mode, batch_size, chunk.n_samples, chunk.seq,
+        chunk.arrived, chunk.queued, chunk.batched, started, done,
+    )  # fmt: skip

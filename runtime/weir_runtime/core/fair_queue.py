@@ -1,9 +1,9 @@
 """Weighted fair queuing: whose chunk goes next.
 
 Rules: classes share by weight, the tenants of a class share equally, inside a flow (class, tenant) the earliest
-deadline goes first. Cost is encoder frames. Each share has a virtual time that moves by cost / weight when it is
-served; the smallest goes next; one that was idle starts at the present and so saves up no credit (start-time fair
-queuing, Goyal et al. 1996).
+deadline goes first. Cost is what a chunk takes of the device, in seconds, as measured for its variant and mode. Each
+share has a virtual time that moves by cost / weight when it is served; the smallest goes next; one that was idle
+starts at the present and so saves up no credit (start-time fair queuing, Goyal et al. 1996).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
+from weir_api.degradation import ClassName
 from weir_runtime.core.segmenter import Segment
 
 
@@ -27,14 +28,16 @@ class Chunk:
     n_samples: int
     first: bool
     last: bool
-    priority: str
+    priority: ClassName
     tenant: str
     deadline: float
     arrived: float
     queued: float
     seq: int
+    cost: float = 0.0  # seconds of device in a full batch; set when it is queued
     batched: float = 0.0
     waiting: bool = False  # in the queue, and still wanted
+    dropped: bool = False  # nobody waits for it any more
 
     @property
     def end(self) -> int:
@@ -68,7 +71,8 @@ class _Share:
             self.finish[name] = finish
 
 
-Flow = dict[tuple[str, int], list[tuple[float, int, Chunk]]]  # per group a heap by deadline
+Group = tuple[str, int]
+Flow = dict[Group, list[tuple[float, int, Chunk]]]  # per group a heap by deadline
 
 
 class FairQueue:
@@ -92,11 +96,12 @@ class FairQueue:
 
     def drop(self, chunk: Chunk) -> None:
         """Its stream is gone; it leaves without cost when its turn comes."""
+        chunk.dropped = True
         if chunk.waiting:
             chunk.waiting = False
             self.n_chunks -= 1
 
-    def pop(self, group: tuple[str, int] | None = None) -> Chunk | None:
+    def pop(self, group: Group | None = None) -> Chunk | None:
         """The next chunk, of `group` if one is named."""
         while found := self._next(group):
             priority, tenant, chosen = found
@@ -104,15 +109,15 @@ class FairQueue:
             chunk = heappop(flow[chosen])[2]
             wanted, chunk.waiting = chunk.waiting, False
             if wanted:
-                self._tenants[priority].charge(tenant, chunk.mode)
-                self._classes.charge(priority, chunk.mode / self._weights[priority])
+                self._tenants[priority].charge(tenant, chunk.cost)
+                self._classes.charge(priority, chunk.cost / self._weights[priority])
                 self.n_chunks -= 1
             self._tidy(priority, tenant, chosen)
             if wanted:
                 return chunk
         return None
 
-    def _next(self, group: tuple[str, int] | None) -> tuple[str, str, tuple[str, int]] | None:
+    def _next(self, group: Group | None) -> tuple[str, str, Group] | None:
         def has(flow: Flow) -> bool:
             return group is None or group in flow
 
@@ -125,7 +130,7 @@ class FairQueue:
                 return priority, tenant, group or min(flow, key=lambda g: flow[g][0][:2])
         return None
 
-    def _tidy(self, priority: str, tenant: str, group: tuple[str, int]) -> None:
+    def _tidy(self, priority: str, tenant: str, group: Group) -> None:
         flow = self._flows[priority][tenant]
         if not flow[group]:
             del flow[group]

@@ -25,6 +25,7 @@ class _Spoken:
 class Hypothesis:
     def __init__(self, vocabulary: tuple[str, ...]) -> None:
         self.stable = 0  # code points
+        self.n_committed = 0  # words in them
         self._vocabulary = vocabulary
         self._words: list[_Spoken] = []
 
@@ -43,7 +44,8 @@ class Hypothesis:
     def commit(self, hold: int | None) -> None:
         """Let `stable` grow to the last complete word, or to the last that ends before `hold`."""
         complete = [word for word in self._words[:-1] if hold is None or word.end <= hold]
-        self.stable = max(self.stable, len(_join(complete)))
+        if len(complete) > self.n_committed:
+            self.n_committed, self.stable = len(complete), len(_join(complete))
 
     def cut(self, position: int) -> None:
         """Forget the words that do not end before `position`: their audio is recognised again."""
@@ -55,6 +57,11 @@ class Hypothesis:
     @property
     def text(self) -> str:
         return _join(self._words)
+
+    def spoken(self, committed: bool = False) -> tuple[str, ...]:
+        """The words as they were heard, all or those in the committed prefix."""
+        words = self._words[: self.n_committed] if committed else self._words
+        return tuple(word.text for word in words if word.text)
 
     @property
     def stability(self) -> float:

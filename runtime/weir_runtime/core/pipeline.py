@@ -1,26 +1,31 @@
 """The core as a whole: messages in, work out, results in, events out. No clock, no thread, no socket.
 
-Rules: voice activity goes before recognition, since it decides what there is to recognise; what was handed out is in
-flight and its streams are not handed out again until the answer is in; a batch that fails is tried again in halves
-until the row that fails it stands alone, and only that stream loses its chunk.
+Rules: voice activity goes before recognition, since it decides what there is to recognise; but what comes to be heard
+while the device is busy with it waits for a step, or many streams would keep the engine from its turn for ever; what
+was handed out is in flight and its streams are not handed out again until the answer is in; a batch that fails is tried again in halves
+until the row that fails it stands alone, and only that stream loses its chunk. What goes next, who is let in and how
+the pipeline bends is scheduler.py's; here are the streams.
 """
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from typing import assert_never
 
 import numpy as np
 
-from weir_api.v1alpha1 import Admission, PriorityClass, Vad
-from weir_runtime.core.admission import Slots, refusal
-from weir_runtime.core.batcher import make_batch, split, take_chunks
-from weir_runtime.core.fair_queue import Chunk, FairQueue
-from weir_runtime.core.segmenter import WINDOW
+from weir_api.degradation import ClassName
+from weir_api.ladder import Decision
+from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_runtime.core.batcher import make_batch, make_detect_batch, timing
+from weir_runtime.core.fair_queue import Chunk
+from weir_runtime.core.interims import Interims
+from weir_runtime.core.scheduler import MAX_BATCH, Host, Scheduler
 from weir_runtime.core.stream import Stream
+from weir_runtime.core.tally import Tally
 from weir_runtime.core.values import (
     Batch,
     ChunkTiming,
     DetectBatch,
+    DeviceCosts,
     Floats,
     Load,
     StepOutput,
@@ -29,10 +34,8 @@ from weir_runtime.core.values import (
     Work,
 )
 from weir_runtime.messages import (
-    SAMPLE_RATE,
     Audio,
     Cancel,
-    ClassName,
     Clear,
     Close,
     Configure,
@@ -44,37 +47,30 @@ from weir_runtime.messages import (
     ToFront,
 )
 
+SHED_S = 1.0  # between two streams that are closed under closeLongest
+
 
 class Pipeline:
     def __init__(
         self,
-        *,
-        vad: Vad,
-        priority_classes: Sequence[PriorityClass],
-        admission: Admission,
+        spec: StreamingPipelineSpec,
         variants: Sequence[VariantInfo],
-        max_batch: int = 64,
+        costs: DeviceCosts,
+        max_batch: int = MAX_BATCH,
         max_windows: int = 16,
     ) -> None:
-        self._vad, self._max_batch, self._max_windows = vad, max_batch, max_windows
-        self._variants = {variant.name: variant for variant in variants}
-        self._deadlines = {c.name: c.latency_ms / 1000 if c.latency_ms else None for c in priority_classes}
-        self._slots = Slots(admission.max_streams)
-        self._queue = FairQueue({c.name: c.weight for c in priority_classes})
+        self.scheduler = Scheduler(spec, variants, costs, max_batch)
+        self._vad, self._max_batch, self._max_windows = spec.stages.vad, max_batch, max_windows
         self._streams: dict[str, Stream] = {}
         self._hearing: dict[str, int] = {}  # streams with windows to judge, and how many
-        self._interims: list[tuple[float, str]] = []  # heap of when an interim is due
-        self._scheduled: set[str] = set()  # streams in that heap
-        self._retries: list[list[Chunk]] = []
+        self._unheard: int | None = None  # of them that go before the next step; None: those that there are then
+        self._interims = Interims()
         self._in_flight: dict[int, list[Chunk]] = {}  # id of a batch handed out -> its chunks
-        self._tried: set[str] = set()  # streams whose chunk failed before
         self._spoke: dict[str, None] = {}  # streams that may have events
         self._events: list[ToFront] = []
         self._timings: list[ChunkTiming] = []
-        self._batches = self._failed = 0
-        self._waiting: dict[str, int] = {}  # samples per stream that are not consumed yet
-        self._waiting_all = 0  # their sum: asked for with every refusal
-        self._consumed = self._encoded = 0  # of streams that are gone
+        self._tally = Tally()
+        self._shed_at = float("-inf")
 
     # ---- messages
 
@@ -105,51 +101,48 @@ class Pipeline:
         if refused is not None:
             self._events.append(refused)
             return
-        variant = self._variants[message.variant]
-        self._streams[message.stream] = Stream(message, self._slots.take(), self._vad, variant)
+        slot = self.scheduler.open(message.priority, now)
+        stream = Stream(message, slot, self._vad, self.scheduler.variants, now)
+        self._streams[message.stream] = stream
         self._events.append(Opened(message.stream))
+        self._treat(stream, worse=True)
+        self.scheduler.high_rate_streams += stream.high_rate
 
     def refusal(self, stream: str, priority: ClassName, now: float) -> Refused | None:
         """What an `Open` would be told now; None if it would be taken."""
-        del priority, now  # classes are refused one by one by the ladder's rungs, a later issue
-        return refusal(stream, self._slots, self._waiting_all / SAMPLE_RATE)
+        return self.scheduler.refusal(stream, priority, self._tally.waiting, now)
+
+    @property
+    def crowded(self) -> bool:
+        """The audio that waits takes up the memory that it may."""
+        return self.scheduler.door.crowded(self._tally.waiting)
 
     # ---- work
 
     def next_work(self, now: float) -> Work:
-        while self._interims and self._interims[0][0] <= now:
-            name = heappop(self._interims)[1]
-            self._scheduled.discard(name)
+        for name in self._interims.due(now):
             self._interim(name, now)
+        if self._unheard is None:
+            self._unheard = len(self._hearing)
+        if not self._hearing or self._unheard <= 0:
+            self._unheard = None
+            chunks = self.scheduler.next_chunks(now)
+            if chunks:
+                batch = make_batch(chunks, self._read)
+                self._in_flight[id(batch)] = chunks
+                return batch
         if self._hearing:
             return self._windows()
-        chunks = self._retry() or take_chunks(self._queue, self._max_batch, now)
-        if chunks:
-            batch = make_batch(chunks, self._read)
-            self._in_flight[id(batch)] = chunks
-            return batch
-        return WakeAt(self._interims[0][0] if self._interims else None)
-
-    def _retry(self) -> list[Chunk]:
-        """Half of a batch that failed, less the streams that ended in the meantime."""
-        while self._retries:
-            streams = self._streams
-            chunks = [c for c in self._retries.pop() if c.stream in streams and streams[c.stream].chunk is c]
-            if chunks:
-                return chunks
-        return []
+        return WakeAt(self._interims.next_at)
 
     def _windows(self) -> DetectBatch:
         """As many windows per row as half of the streams can fill, so that padding stays small."""
         names = list(self._hearing)[: 4 * self._max_batch]
+        self._unheard = (self._unheard or 0) - len(names)
         counts = sorted(self._hearing.pop(name) for name in names)
         k = min(self._max_windows, counts[(len(counts) - 1) // 2])
         rows = sorted((self._streams[name] for name in names), key=lambda stream: stream.slot)
-        pcm = np.zeros((len(rows), k * WINDOW), np.float32)
-        n_windows = np.array([stream.fill_windows(row) for stream, row in zip(rows, pcm, strict=True)])
-        first = np.array([stream.fresh for stream in rows])
-        slots = np.array([stream.slot for stream in rows])
-        batch = DetectBatch(tuple(stream.id for stream in rows), slots, pcm, n_windows, first)
+        batch = make_detect_batch(rows, k)
         for stream in rows:
             stream.detecting = batch
         return batch
@@ -159,8 +152,9 @@ class Pipeline:
 
     # ---- results
 
-    def on_speech(self, batch: DetectBatch, prob: Floats, now: float) -> None:
+    def on_speech(self, batch: DetectBatch, prob: Floats, took_s: float, now: float) -> None:
         """Speech probabilities [B, k] of the windows that were handed out."""
+        self.scheduler.detected(int(batch.n_windows.sum()), took_s, self.scheduler.costs.batch_s(batch))
         for row, name in enumerate(batch.streams):
             stream = self._streams.get(name)
             if stream is not None and stream.detecting is batch:
@@ -168,37 +162,34 @@ class Pipeline:
                 stream.on_speech(prob[row, : batch.n_windows[row]], now)
                 self._refresh(stream, now)
 
-    def on_step(self, batch: Batch, output: StepOutput, started: float, now: float) -> None:
-        """What the engine made of `batch`; it began at `started`."""
+    def on_step(self, batch: Batch, output: StepOutput, started: float, done: float, now: float) -> None:
+        """What the engine made of `batch` from `started` to `done`."""
         chunks = self._in_flight.pop(id(batch))
-        self._batches += 1
+        self.scheduler.done(chunks, done - started, now)
+        self._tally.batches += 1
         tokens: list[list[tuple[int, int, float]]] = [[] for _ in chunks]
         arrays = (output.row, output.token, output.frame, output.log_prob)
         for row, token, frame, log_prob in zip(*(array.tolist() for array in arrays), strict=True):
             tokens[row].append((token, frame, log_prob))
         for chunk, heard, n_frames in zip(chunks, tokens, output.n_frames.tolist(), strict=True):
-            self._timings.append(_timing(chunk, len(chunks), started, now))
+            self._timings.append(timing(chunk, len(chunks), started, done))
             stream = self._streams.get(chunk.stream)
             if stream is None or stream.chunk is not chunk:
                 continue
-            self._tried.discard(stream.id)
             stream.on_chunk(heard, n_frames, now)
             self._refresh(stream, now)
 
     def on_failure(self, batch: Batch | DetectBatch, detail: str, now: float) -> None:
         """The device threw. A detector that fails hears speech, so that nothing is lost."""
         if isinstance(batch, DetectBatch):
-            self.on_speech(batch, np.ones((len(batch.streams), int(batch.n_windows.max())), np.float32), now)
+            self.scheduler.breaker.called(True, now)
+            heard = np.ones((len(batch.streams), int(batch.n_windows.max())), np.float32)
+            self.on_speech(batch, heard, self.scheduler.costs.batch_s(batch), now)
             return
-        chunks = [chunk for chunk in self._in_flight.pop(id(batch)) if chunk.stream in self._streams]
-        if len(chunks) > 1 or (chunks and chunks[0].stream not in self._tried):
-            self._tried.update(chunk.stream for chunk in chunks)
-            self._retries += split(chunks)
-            return
-        for chunk in chunks:
-            self._failed += 1
-            self._tried.discard(chunk.stream)
-            stream = self._streams[chunk.stream]
+        lost = self.scheduler.failed(self._in_flight.pop(id(batch)), now)
+        if lost is not None:
+            self._tally.failed += 1
+            stream = self._streams[lost.stream]
             stream.on_lost("engine_failed", detail, now)
             self._refresh(stream, now)
 
@@ -209,14 +200,14 @@ class Pipeline:
         else:
             self._hearing.pop(stream.id, None)
         stream.advance(now)
-        self._count_waiting(stream, stream.waiting)
+        self._tally.count_waiting(stream)
         self._spoke[stream.id] = None
         if stream.agenda.interim_due is not None:
             self._interim(stream.id, now)
         if stream.closed:
             self._forget(stream)
-        elif chunk := stream.next_chunk(now, self._deadlines[stream.priority]):
-            self._queue.push(chunk)
+        elif chunk := stream.next_chunk(now, self.scheduler.promises[stream.priority]):
+            self.scheduler.push(chunk, stream.own, now)
 
     def _interim(self, name: str, now: float) -> None:
         stream = self._streams.get(name)
@@ -224,9 +215,7 @@ class Pipeline:
         if stream is None or due is None:
             return
         if due > now:
-            if name not in self._scheduled:
-                self._scheduled.add(name)
-                heappush(self._interims, (due, name))
+            self._interims.schedule(name, due)
             return
         stream.agenda.interim(now)
         self._spoke[name] = None
@@ -236,14 +225,37 @@ class Pipeline:
         del self._streams[stream.id]
         self._hearing.pop(stream.id, None)
         self._spoke.pop(stream.id, None)
-        self._tried.discard(stream.id)
-        self._count_waiting(stream, 0)
-        del self._waiting[stream.id]
-        self._slots.give_back(stream.slot)
-        self._consumed += stream.agenda.consumed
-        self._encoded += stream.encoded
+        self._tally.forget(stream)
+        self.scheduler.close(stream.slot, stream.priority)
+        self.scheduler.high_rate_streams -= stream.high_rate
         if stream.chunk is not None:
-            self._queue.drop(stream.chunk)
+            self.scheduler.drop(stream.chunk)
+
+    # ---- bending
+
+    def tick(self, host: Host, now: float) -> Decision:
+        """Every quarter of a second: climb, stay or descend, and tell the streams."""
+        decision = self.scheduler.tick(host, now)
+        if decision.entered or decision.left:
+            for stream in self._streams.values():
+                self._treat(stream, worse=decision.entered is not None)
+        self._shed(now)
+        return decision
+
+    def _treat(self, stream: Stream, worse: bool) -> None:
+        stream.treat(self.scheduler.treatment(stream.priority), *self.scheduler.shown, worse)
+        self._spoke[stream.id] = None
+
+    def _shed(self, now: float) -> None:
+        """The longest stream of a class that is being closed gets its finals and leaves, one at a time."""
+        step = next((step for step in self.scheduler.in_force if step.action == "closeLongest"), None)
+        if step is None or now - self._shed_at < SHED_S:
+            return
+        candidates = [s for s in self._streams.values() if s.priority in step.classes and not s.ending]
+        if candidates:
+            self._shed_at = now
+            longest = min(candidates, key=lambda stream: stream.opened)
+            self.on_message(Close(longest.id, "shed", "shed"), now)
 
     # ---- what came of it
 
@@ -262,34 +274,4 @@ class Pipeline:
         return timings
 
     def load(self, now: float) -> Load:
-        del now
-        streams = self._streams.values()
-        by_class = dict.fromkeys(self._deadlines, 0)
-        for stream in streams:
-            by_class[stream.priority] += 1
-        consumed = self._consumed + sum(stream.agenda.consumed for stream in streams)
-        encoded = self._encoded + sum(stream.encoded for stream in streams)
-        return Load(
-            streams=len(self._streams),
-            streams_by_class={str(name): n for name, n in by_class.items()},
-            slots_total=self._slots.total,
-            slots_used=self._slots.used,
-            queue_chunks=self._queue.n_chunks,
-            queue_audio_s=self._waiting_all / SAMPLE_RATE,
-            queued_bytes=4 * sum(stream.audio.n_samples for stream in streams),
-            audio_s=consumed / SAMPLE_RATE,
-            silence_s=max(0, consumed - encoded) / SAMPLE_RATE,
-            batches=self._batches,
-            failed_chunks=self._failed,
-        )
-
-    def _count_waiting(self, stream: Stream, n_samples: int) -> None:
-        self._waiting_all += n_samples - self._waiting.get(stream.id, 0)
-        self._waiting[stream.id] = n_samples
-
-
-def _timing(chunk: Chunk, batch_size: int, started: float, done: float) -> ChunkTiming:
-    return ChunkTiming(
-        chunk.stream, chunk.priority, chunk.variant, chunk.mode, batch_size, chunk.n_samples, chunk.seq,
-        chunk.arrived, chunk.queued, chunk.batched, started, done,
-    )  # fmt: skip
+        return self._tally.load(self._streams.values(), self.scheduler, now)

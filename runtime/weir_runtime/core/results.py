@@ -2,6 +2,7 @@
 
 from weir_runtime.core.segmenter import Segment
 from weir_runtime.messages import Endpoint, Final, Interim
+from weir_runtime.stages.postprocess import apply
 
 
 def endpoint_of(stream: str, consumed: int, segment: Segment) -> Endpoint:
@@ -9,22 +10,27 @@ def endpoint_of(stream: str, consumed: int, segment: Segment) -> Endpoint:
     return Endpoint(stream, consumed, segment.number, segment.at, segment.confidence)
 
 
-def interim_of(stream: str, consumed: int, segment: Segment) -> Interim:
+def interim_of(stream: str, consumed: int, segment: Segment, due: float) -> Interim:
+    """Where stages rewrite the text, only what they cannot change any more is committed."""
     assert segment.number is not None
     said = segment.hypothesis
-    words = said.words(segment.fed)
+    words, text, stable = said.words(segment.fed), said.text, said.stable
+    if segment.stages:
+        text = apply(segment.stages, said.spoken()).text
+        stable = apply(segment.stages, said.spoken(committed=True)).settled
     return Interim(
         stream=stream,
         audio=consumed,
         seg=segment.number,
         rev=segment.rev,
-        text=said.text,
-        stable=said.stable,
+        text=text,
+        stable=stable,
         stability=said.stability,
         start=min([segment.onset, *(word.start for word in words[:1])]),
         end=segment.fed,
         arrived=segment.arrived,
         computed=segment.computed,
+        due=due,
     )
 
 
@@ -34,13 +40,16 @@ def final_of(stream: str, consumed: int, segment: Segment, lead: str, now: float
     assert end is not None
     assert segment.number is not None
     words = said.words(end)
+    rewritten = apply(segment.stages, said.spoken())
     return Final(
         stream=stream,
         audio=consumed,
         seg=segment.number,
         rev=segment.rev,
-        text=said.text,
+        text=rewritten.text,
         raw=said.text,
+        variant=segment.variant,
+        skipped=(*segment.skipped, *rewritten.skipped),
         lead=lead if said.text else "",
         start=min([segment.onset, *(word.start for word in words[:1])]),
         end=max([segment.at, *(word.end for word in words[-1:])]),

@@ -34,6 +34,9 @@ class Segment:
     decided: float = 0.0
     end_told: bool = False  # the endpoint event is out
     hold: int | None = None  # a cut may come at this sample: no commit behind it
+    variant: str = ""  # that hears it, from its first sample to its last
+    stages: tuple[str, ...] = ()  # that rewrite its text
+    skipped: tuple[str, ...] = ()  # those that the ladder leaves out
     arrived: float = 0.0
     computed: float = 0.0
 

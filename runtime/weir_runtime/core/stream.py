@@ -5,18 +5,21 @@ window); at most one chunk is queued or with the engine, at most one run of wind
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from weir_api.policy import Treatment, larger_mode, smaller_variant
 from weir_api.v1alpha1 import Vad
 from weir_runtime.core.agenda import Agenda
 from weir_runtime.core.audio_buffer import AudioBuffer
-from weir_runtime.core.fair_queue import Chunk
+from weir_runtime.core.fair_queue import Chunk, Group
 from weir_runtime.core.grid import FRAME, chunk_samples, used_samples
 from weir_runtime.core.hypothesis import Hypothesis
 from weir_runtime.core.segmenter import WINDOW, Segment, Segmenter
 from weir_runtime.core.values import Floats, VariantInfo
 from weir_runtime.messages import (
+    SAMPLE_RATE,
     Clear,
     Cleared,
     Close,
@@ -28,10 +31,13 @@ from weir_runtime.messages import (
     Finalize,
     Finalized,
     Open,
+    QualityChanged,
     StreamOptions,
     ToFront,
 )
 
+FASTEST = 1.05 * SAMPLE_RATE  # samples per second of a client's clock that still is a microphone's
+BURST_S = 1.0  # that a network may hold back and then deliver at once
 LATENCY_MODES = {"low": 2, "balanced": 7, "accurate": 14}
 Marker = Configure | Finalize | Clear | Close
 
@@ -44,9 +50,13 @@ class _Marked:
 
 
 class Stream:
-    def __init__(self, opened: Open, slot: int, vad: Vad, variant: VariantInfo) -> None:
-        self.id, self.slot, self.variant = opened.stream, slot, variant
-        self.priority, self.tenant = opened.priority, opened.tenant
+    def __init__(self, opened: Open, slot: int, vad: Vad, variants: Mapping[str, VariantInfo], now: float) -> None:
+        self.id, self.slot, self.opened = opened.stream, slot, now
+        self.priority, self.tenant, self.high_rate = opened.priority, opened.tenant, opened.high_rate
+        self.treatment = Treatment()
+        self._variants, self._own = variants, variants[opened.variant]
+        self._serving = self._own  # the variant of segments that begin now
+        self._paced = float("-inf")  # when the audio so far would have arrived, sent as it was spoken
         self.audio = AudioBuffer()
         self.agenda = Agenda(opened.stream)
         self.detecting: object | None = None  # the run of windows that is with the detector
@@ -75,15 +85,18 @@ class Stream:
     # ---- what comes from the client
 
     def on_audio(self, pcm: Floats, arrived: float) -> None:
-        if len(pcm) and not self._closing:
-            self.audio.append(pcm, arrived)
+        """Audio far ahead of real time counts as if it were not: who sends a file has no claim to an answer at once."""
+        if len(pcm) and not self.ending:
+            self._paced = max(arrived, self._paced + len(pcm) / FASTEST)
+            self.audio.append(pcm, arrived if self._paced - arrived < BURST_S else self._paced)
 
     def on_marker(self, marker: Marker, now: float) -> None:
-        if not self._closing:
+        if not self.ending:
             self._markers.append(_Marked(self.audio.end, now, marker))
 
     @property
-    def _closing(self) -> bool:
+    def ending(self) -> bool:
+        """Its end is set: nothing more is taken."""
         return bool(self._markers) and isinstance(self._markers[-1].marker, Close)
 
     # ---- voice activity
@@ -130,10 +143,14 @@ class Stream:
         return self._markers[0].position if self._markers else self.audio.end
 
     def _hypothesis(self) -> Hypothesis:
-        return Hypothesis(self.variant.vocabulary)
+        return Hypothesis(self._serving.vocabulary)
 
     def _add(self, segment: Segment | None) -> None:
+        """A segment begins: it keeps to its end what it begins with."""
         if segment is not None:
+            wanted = self.options.stages
+            segment.variant = self._serving.name
+            segment.stages, segment.skipped = (wanted, ()) if self.treatment.stages else ((), wanted)
             self.agenda.add(segment)
 
     def _obey(self, marked: _Marked) -> None:
@@ -169,18 +186,32 @@ class Stream:
         first = self.agenda.first_segment
         self.audio.trim(min(self._segmenter.keep, heard if first is None else min(first.fed, heard)))
 
+    # ---- what the ladder does to it
+
+    def treat(self, treatment: Treatment, rung: int, rung_name: str, worse: bool) -> None:
+        """From now on: interims and chunks at once, model and stages with the next segment. The client is told."""
+        if treatment != self.treatment:
+            self.treatment = treatment
+            self._serving = self._variants[smaller_variant(tuple(self._variants), self._own.name, treatment.smaller)]
+            self.agenda.say(QualityChanged(self.id, self.agenda.consumed, worse, rung, rung_name, treatment.names,
+                                           treatment.send_rate))  # fmt: skip
+
     @property
-    def mode(self) -> int:
+    def own(self) -> Group:
+        """Variant and mode at full quality."""
+        return self._own.name, self._mode(self._own, 0)
+
+    def _mode(self, variant: VariantInfo, chunk_ms: int) -> int:
         """T for the next chunk: what the client's latency asks for, or the nearest smaller that the model knows."""
-        wanted = LATENCY_MODES[self.options.latency] if self.options.latency else self.variant.default_mode
-        return max((t for t in self.variant.modes if t <= wanted), default=min(self.variant.modes))
+        wanted = LATENCY_MODES[self.options.latency] if self.options.latency else variant.default_mode
+        return larger_mode(variant.modes, wanted, chunk_ms)
 
     def next_chunk(self, now: float, deadline_s: float | None) -> Chunk | None:
         """The head segment's next chunk, if it is complete and none of this stream is on its way."""
         head = self.agenda.head
         if self.chunk is not None or head is None:
             return None
-        mode, heard = self.mode, self._segmenter.heard
+        mode, heard = self._mode(self._variants[head.variant], self.treatment.chunk_ms), self._segmenter.heard
         wanted = chunk_samples(mode, head.frames == 0)
         there = (heard if head.end is None else head.end) - head.fed
         last = head.end is not None and there <= wanted
@@ -192,7 +223,7 @@ class Stream:
             stream=self.id,
             segment=head,
             slot=self.slot,
-            variant=self.variant.name,
+            variant=head.variant,
             mode=mode,
             start=head.fed,
             n_samples=n_samples,
@@ -231,7 +262,7 @@ class Stream:
         head.arrived, head.computed = chunk.arrived, now
         self.encoded += chunk.n_samples
         if tokens and self.options.interim and not chunk.last:
-            self.agenda.interim_wanted(now, self.options.max_interim_hz)
+            self.agenda.interim_wanted(now, min(self.options.max_interim_hz, self.treatment.max_interim_hz))
 
     def on_lost(self, code: ErrorCode, detail: str, now: float) -> None:
         """The chunk failed all its tries and is lost; the segment ends before it and another goes on behind it."""
@@ -242,7 +273,7 @@ class Stream:
             return
         self.agenda.say(Failed(self.id, self.agenda.consumed, code, detail, False, chunk.start, chunk.end))
         at = chunk.end
-        text = self._hypothesis()
+        text = Hypothesis(self._variants[head.variant].vocabulary)
         rest = replace(head, start=at, onset=at, fed=at, frames=0, number=None, rev=0, arrived=0.0, hypothesis=text)
         if head is self._segmenter.open:
             self._segmenter.open = rest

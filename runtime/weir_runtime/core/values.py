@@ -3,6 +3,7 @@
 Shapes: B rows in a batch, T encoder frames in a chunk (80 ms each, T = look-ahead + 1), k windows of 512 samples.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ class ChunkTiming:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A snapshot for `/v1/load`, the metrics and the ladder."""
+    """A snapshot for `/v1/load` and the metrics."""
 
     streams: int
     streams_by_class: dict[str, int]
@@ -103,3 +104,36 @@ class Load:
     silence_s: float  # of it, never sent to the encoder
     batches: int
     failed_chunks: int
+    rung: int
+    rung_name: str
+    in_force: tuple[str, ...]  # names of the ladder's steps
+    breaker: str
+    latency_p95_s: dict[str, float | None]  # by class, of the last seconds
+    device: float  # demand at full quality, by what the device does in full batches
+    front: float  # cores that the sockets' thread needs
+    memory: float  # of the process by its limit
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """Seconds that one call of the device takes: a fixed part and a part per row."""
+
+    step_s: float
+    row_s: float
+
+    def seconds(self, rows: int) -> float:
+        return self.step_s + self.row_s * rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceCosts:
+    """What calls of this device cost: engine steps by variant and mode, and the detector, whose rows are windows."""
+
+    engine: Mapping[str, Mapping[int, CallCost]]
+    detector: CallCost
+
+    def batch_s(self, batch: Batch | DetectBatch) -> float:
+        """What one call should take."""
+        if isinstance(batch, DetectBatch):
+            return self.detector.seconds(batch.pcm.size // 512)
+        return self.engine[batch.variant][batch.mode].seconds(len(batch.streams))

@@ -23,8 +23,9 @@ class GreedyCtc:
         logits = self._head(encoded)
         best, label = logits.max(-1)
         place = torch.arange(label.shape[1], device=label.device)
-        before = torch.cat([self._last[rows.at][:, None], label[:, :-1]], 1)
+        last = self._last[rows.at]
+        before = torch.cat([last[:, None], label[:, :-1]], 1)
         begins = (label != self._blank) & (label != before) & (place < rows.valid[:, None])
         end = label.gather(1, (rows.valid[:, None] - 1).clamp(min=0))[:, 0]
-        self._last[rows.at] = torch.where(rows.valid > 0, end, self._last[rows.at])
+        rows.leave(self._last, torch.where(rows.valid > 0, end, last))
         return label, begins, best - torch.logsumexp(logits, -1)

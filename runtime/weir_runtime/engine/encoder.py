@@ -50,7 +50,7 @@ class Encoder:
             x = self._convolve(x, index, layer, rows, look)
             x = _feed_forward(x, layer.norm_second, layer.second)
             x = _norm(x, layer.norm_out)
-        self._frames[rows.at] += rows.valid
+        rows.leave(self._frames, self._frames[rows.at] + rows.valid)
         return x
 
     def _look(self, rows: Rows) -> "_Look":
@@ -89,7 +89,7 @@ class Encoder:
             gated.masked_fill_(look.ended[:, :, None], 0.0)
         past = self._past[index]
         joined = torch.cat([past[rows.at], gated], 1)
-        past[rows.at] = joined[:, mode:]
+        rows.leave(past, joined[:, mode:])
         weight, bias = layer.depthwise
         y = torch.addcmul(bias, joined[:, :mode], weight[0])
         for k in range(1, kernel):

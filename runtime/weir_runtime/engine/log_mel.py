@@ -50,6 +50,6 @@ class LogMel:
         frames = z.as_strided((len(z), n // HOP, FFT), (z.stride(0), HOP, 1))
         spectrum = torch.view_as_real(torch.fft.rfft(frames * self._window))
         power = spectrum.square_().sum(-1).sqrt_().square_()  # the root and back is NeMo's rounding
-        self._tail[rows.at] = y[:, n - TAIL :]
-        self._last[rows.at] = x[:, -1]
+        rows.leave(self._tail, y[:, n - TAIL :])
+        rows.leave(self._last, x[:, -1])
         return torch.matmul(power, self._filters).add_(GUARD).log_()

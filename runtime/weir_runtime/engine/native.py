@@ -44,18 +44,23 @@ class NativeEngine:
         rows = rows_of(batch, self._device)
         label, begins, log_prob = self._ctc.push(self._encode(batch, rows), rows)
         row, frame = torch.nonzero(begins, as_tuple=True)
-        return StepOutput(
+        output = StepOutput(
             row=row.cpu().numpy(),
             token=label[row, frame].cpu().numpy(),
             frame=frame.cpu().numpy(),
             log_prob=log_prob[row, frame].float().cpu().numpy(),
             n_frames=rows.valid.cpu().numpy(),
         )
+        rows.commit()
+        return output
 
     @torch.inference_mode()
     def encode(self, batch: Batch) -> Tensor:
         """The encoder's output [B, T, D] of this step, for tests and benchmarks."""
-        return self._encode(batch, rows_of(batch, self._device))
+        rows = rows_of(batch, self._device)
+        encoded = self._encode(batch, rows)
+        rows.commit()
+        return encoded
 
     def _encode(self, batch: Batch, rows: Rows) -> Tensor:
         if rows.edge:

@@ -19,7 +19,7 @@ from weir_runtime.core.grid import HOP
 from weir_runtime.core.values import Batch, Ints, StepOutput
 from weir_runtime.engine.checkpoint import CheckpointError
 from weir_runtime.engine.ctc import GreedyCtc
-from weir_runtime.engine.rows import rows_of
+from weir_runtime.engine.rows import Rows, Write, rows_of
 
 MEL_CACHE = 9  # mel frames that a later chunk sees again
 DROP = 2  # encoder frames that come of them alone
@@ -60,64 +60,71 @@ class NemoEngine:
         rows = rows_of(batch, torch.device("cpu"))
         self._reset(batch.slots[batch.first])
         self._use(batch.mode)
-        mel, n_frames = self._log_mel(batch)
+        mel, n_frames = self._log_mel(batch, rows)
         encoded = torch.zeros(len(batch.slots), batch.mode, self._encoder.d_model)
         for part in (np.flatnonzero(batch.first), np.flatnonzero(~batch.first)):
             kept = part[n_frames[part] > 0]
             if len(kept):
-                self._encode(batch.slots[kept], mel, n_frames, kept, encoded)
+                rows.writes.extend(self._encode(batch.slots[kept], mel, n_frames, kept, encoded))
         label, begins, log_prob = self._ctc.push(encoded, rows)
         row, frame = torch.nonzero(begins, as_tuple=True)
-        return StepOutput(
+        output = StepOutput(
             row=row.numpy(),
             token=label[row, frame].numpy(),
             frame=frame.numpy(),
             log_prob=log_prob[row, frame].numpy(),
             n_frames=rows.valid.numpy(),
         )
+        rows.commit()
+        self._samples[batch.slots] += batch.n_samples
+        self._frames[batch.slots] += n_frames
+        return output
 
-    def _encode(self, slots: Ints, mel: Tensor, n_frames: Ints, rows: Ints, encoded: Tensor) -> None:
-        """One call of NeMo's step for rows in the same state; fills their `encoded`."""
-        later = bool(self._frames[slots[0]] > n_frames[rows[0]])
+    def _encode(self, slots: Ints, mel: Tensor, n_frames: Ints, rows: Ints, encoded: Tensor) -> list[Write]:
+        """One call of NeMo's step for rows in the same state; fills their `encoded`, tells what to leave."""
+        later = bool(self._frames[slots[0]] > 0)
         index, count = torch.from_numpy(slots), torch.from_numpy(n_frames[rows])
         longest = int(count.max())
         chunk = mel[torch.from_numpy(rows), :, :longest]
         seen = torch.cat([self._mel[index], chunk], 2) if later else chunk
-        out, length, self._channel[:, index], self._time[:, index], self._filled[index] = (
-            self._encoder.cache_aware_stream_step(
-                processed_signal=seen,
-                processed_signal_length=count + MEL_CACHE * later,
-                cache_last_channel=self._channel[:, index],
-                cache_last_time=self._time[:, index],
-                cache_last_channel_len=self._filled[index],
-                keep_all_outputs=True,
-                drop_extra_pre_encoded=DROP * later,
-            )
+        out, length, channel, time, filled = self._encoder.cache_aware_stream_step(
+            processed_signal=seen,
+            processed_signal_length=count + MEL_CACHE * later,
+            cache_last_channel=self._channel[:, index],
+            cache_last_time=self._time[:, index],
+            cache_last_channel_len=self._filled[index],
+            keep_all_outputs=True,
+            drop_extra_pre_encoded=DROP * later,
         )
         for place, row in enumerate(rows):
             valid = min(int(length[place]), encoded.shape[1])
             encoded[row, :valid] = out[place, :, :valid].T
-        self._mel[index] = _last(torch.cat([self._mel[index], chunk], 2), count + MEL_CACHE)
+        return [
+            (self._channel.transpose(0, 1), index, channel.transpose(0, 1)),
+            (self._time.transpose(0, 1), index, time.transpose(0, 1)),
+            (self._filled, index, filled),
+            (self._mel, index, _last(torch.cat([self._mel[index], chunk], 2), count + MEL_CACHE)),
+        ]
 
-    def _log_mel(self, batch: Batch) -> tuple[Tensor, Ints]:
+    def _log_mel(self, batch: Batch, rows: Rows) -> tuple[Tensor, Ints]:
         """New mel frames [B, F, t] by NeMo's preprocessor, from a little before them on, and how many [B]."""
         slots = batch.slots
         samples = self._samples[slots] + batch.n_samples
         total = np.where(batch.last, samples // HOP, np.maximum(samples - 40, 0) // HOP)
         begin = np.maximum(self._frames[slots] - MARGIN, 0)  # first frame of the audio that NeMo is given
         signal = torch.zeros(len(slots), KEPT + batch.pcm.shape[1])
-        lengths = samples - begin * HOP
+        lengths, kept = samples - begin * HOP, []
         for row, slot in enumerate(slots):
             new = torch.from_numpy(batch.pcm[row, : batch.n_samples[row]])
             have = torch.cat([self._pcm[slot], new])
             signal[row, : lengths[row]] = have[len(have) - lengths[row] :]
-            self._pcm[slot] = have[len(have) - KEPT :]
+            kept.append(have[len(have) - KEPT :])
+        rows.leave(self._pcm, torch.stack(kept))
         made, _ = self._preprocess(input_signal=signal, length=torch.from_numpy(lengths))
         skip, count = self._frames[slots] - begin, total - self._frames[slots]
         mel = torch.zeros(len(slots), made.shape[1], int(count.max(initial=0)))
         for row, n in enumerate(count):
             mel[row, :, :n] = made[row, :, skip[row] : skip[row] + n]
-        self._samples[slots], self._frames[slots] = samples, total
         return mel, count
 
     def _reset(self, slots: Ints) -> None:

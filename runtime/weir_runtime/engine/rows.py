@@ -1,7 +1,12 @@
-"""Which slots a step works on, and which of its rows begin or end a segment."""
+"""Which slots a step works on, which of its rows begin or end a segment, and what it will leave in the slabs.
+
+A step that throws is tried again, in halves: so it must have moved nothing. What the next chunk reads of the slabs is
+therefore written by `commit` alone, when nothing can fail any more. Two things are written before and do no harm: first
+rows are reset, which can be done again, and keys and values lie in places that count only once `frames` has come past.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -9,6 +14,7 @@ from torch import Tensor
 from weir_runtime.core.grid import FRAME, HOP
 from weir_runtime.core.values import Batch
 
+Write = tuple[Tensor, Tensor | slice, Tensor]  # slab, slots, value
 LEAD = (7, 3, 1, 0)  # frames before a first chunk's frame 0: mel, then behind each convolution
 
 
@@ -22,11 +28,21 @@ class Rows:
     n_samples: Tensor  # [B]
     low: tuple[Tensor, ...]  # [B] at each level (mel, convolution 1, 2, 3) the first valid frame
     high: tuple[Tensor, ...]  # [B] the first frame behind the valid ones
+    writes: list[Write] = field(default_factory=list)
 
     @property
     def valid(self) -> Tensor:
         """[B] encoder frames that count."""
         return self.high[3]
+
+    def leave(self, slab: Tensor, value: Tensor) -> None:
+        """Let `slab` [S+1, ...] hold `value` [B, ...] in these rows after `commit`."""
+        self.writes.append((slab, self.at, value))
+
+    def commit(self) -> None:
+        for slab, at, value in self.writes:
+            slab[at] = value
+        self.writes.clear()
 
     def blocks(self, size: int) -> Iterator[tuple[slice, "Rows"]]:
         """The rows in groups of `size`, each with its place: what a core has in its cache need not be fetched."""
@@ -44,6 +60,7 @@ class Rows:
                     n_samples=self.n_samples[place],
                     low=tuple(level[place] for level in self.low),
                     high=tuple(level[place] for level in self.high),
+                    writes=self.writes,
                 ),
             )
 

@@ -53,15 +53,15 @@ class Subsampling:
         n, t, f = mel.shape
         x = mel.new_zeros(n, t + 1, f + 3)
         x[:, :1, 2:-1], x[:, 1:, 2:-1] = self._mel[rows.at], mel
-        self._mel[rows.at] = mel[:, -1:]
+        rows.leave(self._mel, mel[:, -1:])
         bins = f // 2 + 1
         row, frame, _ = x.stride()
         patches = x.as_strided((n, t // 2, bins, 3, 3), (row, 2 * frame, 2, frame, 1)).reshape(-1, 9)
         one = _cut(torch.relu_(self._stem(patches)).view(n, t // 2, bins, -1), rows, 1)
         two = _cut(self._halve(self._one[rows.at], one, 0), rows, 2)
-        self._one[rows.at] = one[:, -1:]
+        rows.leave(self._one, one[:, -1:].clone())  # a view would keep all of it in memory
         three = self._halve(self._two[rows.at], two, 1)
-        self._two[rows.at] = two[:, -1:]
+        rows.leave(self._two, two[:, -1:].clone())
         return self._out(three.reshape(n, t // 8, -1))
 
     def _halve(self, state: Tensor, y: Tensor, layer: int) -> Tensor:

@@ -5,7 +5,7 @@ On one machine both are on one port; in Kubernetes control has a port of its own
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
+from weir_runtime.core.values import CallCost
 from weir_runtime.front.adapters.native import SUBPROTOCOL
 from weir_runtime.front.connection import serve_stream
 from weir_runtime.front.door import Door, Rejection
@@ -107,11 +108,28 @@ def load_report(door: Door) -> dict[str, Any]:
         "audio_s": round(load.audio_s, 1),
         "silence_s": round(load.silence_s, 1),
         "refused": door.refused,
-        "rung": 0,
-        "rung_name": "full quality",
+        "rung": load.rung,
+        "rung_name": load.rung_name,
+        "in_force": load.in_force,
+        "breaker": load.breaker,
+        "latency_ms": {name: None if p95 is None else round(1000 * p95) for name, p95 in load.latency_p95_s.items()},
+        "load": {"device": round(load.device, 3), "front": round(load.front, 3), "memory": round(load.memory, 3)},
         "variant": next(iter(door.link.variants)),
-        "variants": [{"name": v.name, "chunk_ms": [80 * t for t in v.modes]} for v in door.link.variants.values()],
+        "variants": [
+            {"name": v.name, "chunk_ms": [80 * t for t in v.modes], "cost": _costs(door.link.costs.engine[v.name])}
+            for v in door.link.variants.values()
+        ],
+        "detector_cost": _cost(door.link.costs.detector),
     }
+
+
+def _costs(by_mode: Mapping[int, CallCost]) -> list[dict[str, int]]:
+    """As the manifest has them."""
+    return [{"chunk_ms": 80 * mode} | _cost(cost) for mode, cost in by_mode.items()]
+
+
+def _cost(cost: CallCost) -> dict[str, int]:
+    return {"step_us": round(1e6 * cost.step_s), "row_us": max(1, round(1e6 * cost.row_s))}
 
 
 async def _load_events(door: Door) -> AsyncIterator[str]:

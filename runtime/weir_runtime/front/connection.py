@@ -44,6 +44,7 @@ from weir_runtime.messages import SAMPLE_RATE, Closed, Open, Progress, Refused, 
 TICK_S = 1.0
 GOODBYE_S = 2.0  # for the client's half of the closing handshake
 LAGGING_EVERY_S = 5.0
+CROWDED_S = 1.0
 RETRY_MS = 1000  # after a mistake of ours a new stream may do better
 
 
@@ -52,6 +53,8 @@ async def serve_stream(websocket: WebSocket, door: Door) -> None:
     asked = door.link.clock()
     request = read_request(websocket, door)
     if isinstance(request, Rejection):
+        if request.priority is not None:
+            door.turn_away(request.priority, request)
         await websocket.send_denial_response(request.response())
         return
     refused = door.refusal(request.priority)
@@ -68,24 +71,28 @@ class Connection:
         self._outbox = Outbox()
         self._session = Session(door.link, stream, request.options, request.variant, self._outbox.put)
         self._adapter = NativeAdapter(request.options, request.variant.language)
-        self._record = StreamRecord(stream, request.priority, request.variant.name, asked)
+        self._record = StreamRecord(stream, request.priority, request.variant.name, asked, request.tenant)
         self._timers = Timers(door.spec.admission, asked)
         self._room, self._gone = asyncio.Event(), asyncio.Event()
         self._slowed = False
+        self._charged = 0  # samples that the tenant's quota has counted
         self._lagging_told = float("-inf")
         self._refused: Refused | None = None
         self._reason = "vanished"
 
     async def serve(self) -> None:
         door, request, session = self._door, self._request, self._session
-        options = request.options.recognition
-        door.link.open(Open(session.stream, request.priority, "", request.variant.name, options), self._on_event)
+        options, high_rate = request.options.recognition, request.options.sample_rate > SAMPLE_RATE
+        variant = request.variant.name
+        opening = Open(session.stream, request.priority, request.tenant, variant, options, high_rate)
+        door.link.open(opening, self._on_event)
         if self._refused is not None:
             rejection = door.turn_away(request.priority, door.rejection(self._refused))
             await self._websocket.send_denial_response(rejection.response())
             return
         self._socket.on_gone = self._on_gone
         door.enter(self)
+        door.access.opened(request.tenant)
         door.observer.opened(self._record, door.link.clock(), request.traceparent)
         try:
             await self._websocket.accept(request.subprotocol)
@@ -95,6 +102,8 @@ class Connection:
             pass  # gone before we were done
         finally:
             session.abort()
+            self._charge()
+            door.access.closed(request.tenant)
             consumed_s = session.consumed / SAMPLE_RATE
             door.observer.closed(self._record, self._reason, consumed_s, door.link.clock())
             door.leave(self)
@@ -119,7 +128,8 @@ class Connection:
             "max_lead_s": limits.max_lead_seconds,
         }
         rate, variant = request.options.sample_rate, request.variant
-        self._outbox.put(Ready(0, self._session.stream, variant.name, variant.language, rate, told))
+        degraded = self._session.degraded  # `warning` with the details waits already
+        self._outbox.put_first(Ready(0, self._session.stream, variant.name, variant.language, rate, told, degraded))
         for name in request.ignored:
             self._session.unknown(name)
 
@@ -146,13 +156,17 @@ class Connection:
 
     async def _until_room(self) -> None:
         """Wait while the client is too far ahead of recognition, or does not read what we write."""
-        limit_s = self._door.spec.admission.max_lead_seconds
-        while self._outbox.full or (not self._session.closing and self._session.lead_s >= limit_s):
+        while self._outbox.full or (not self._session.closing and self._session.lead_s >= self._longest_lead_s):
             self._slowed = True
             self._tell_lagging()
             self._room.clear()
             await self._room.wait()
         self._slowed = False
+
+    @property
+    def _longest_lead_s(self) -> float:
+        """Little, while the audio of all streams together takes up the memory that it may."""
+        return CROWDED_S if self._door.link.crowded() else self._door.spec.admission.max_lead_seconds
 
     def _tell_lagging(self) -> None:
         now = self._door.link.clock()
@@ -168,6 +182,7 @@ class Connection:
                 self._timers.heard(now)
                 self._door.observer.received(self._record, len(data), now)
                 session.push(data)
+                self._charge()
             case Change(name, options, start):
                 session.change(options, name, start)
             case EndSegment(name):
@@ -202,6 +217,12 @@ class Connection:
             self._adapter.goodbye = name
             self._outbox.clear()
             self._session.abort()
+
+    def _charge(self) -> None:
+        """Let the tenant's quota count the audio that came since the last time."""
+        seconds = (self._session.sent - self._charged) / SAMPLE_RATE
+        self._charged = self._session.sent
+        self._door.access.heard(self._request.tenant, seconds)
 
     def _on_gone(self) -> None:
         self._gone.set()

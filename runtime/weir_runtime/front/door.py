@@ -11,11 +11,13 @@ from typing import Any, Literal, Protocol
 
 from fastapi.responses import JSONResponse
 
+from weir_api.degradation import ClassName
 from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_runtime.front.access import Access
 from weir_runtime.front.link import CoreLink
 from weir_runtime.front.observer import Observer
 from weir_runtime.front.options import Options, default_options
-from weir_runtime.messages import ClassName, Refused
+from weir_runtime.messages import Refused
 
 JITTER = 0.5  # of the stated wait, so that refused clients do not come back together
 
@@ -38,11 +40,12 @@ class Rejection:
     fix: str
     more: Mapping[str, Any]
     retry_after_s: float | None = None
+    priority: ClassName | None = None  # the class under which the refusal is counted; None: it is not
 
     def response(self) -> JSONResponse:
         body = {"error": self.error, "message": self.message, "fix": self.fix, **self.more}
         if self.retry_after_s is None:
-            return JSONResponse(body, self.status)
+            return JSONResponse(body, self.status, {"WWW-Authenticate": "Bearer"} if self.status == 401 else None)
         wait_s = max(1, round(self.retry_after_s))
         return JSONResponse(body | {"retry_after_s": wait_s}, self.status, {"Retry-After": str(wait_s)})
 
@@ -50,9 +53,12 @@ class Rejection:
 class Door:
     """What every connection of a front shares."""
 
-    def __init__(self, link: CoreLink, spec: StreamingPipelineSpec, observer: Observer, loopback: bool) -> None:
-        self.link, self.spec, self.observer, self.loopback = link, spec, observer, loopback
-        self.defaults: Options = default_options(spec.stages.vad)
+    def __init__(
+        self, link: CoreLink, spec: StreamingPipelineSpec, observer: Observer, access: Access, loopback: bool
+    ) -> None:
+        self.link, self.spec, self.observer, self.access, self.loopback = link, spec, observer, access, loopback
+        self.classes = tuple(entry.name for entry in spec.priority_classes)  # that are offered
+        self.defaults: Options = default_options(spec.stages)
         self.state: Literal["ready", "draining"] = "ready"
         self.refused = 0  # streams, since the start
         self.ending = asyncio.Event()  # responses without an end, such as server-sent events, end now
@@ -80,13 +86,15 @@ class Door:
     def rejection(self, refused: Refused) -> Rejection:
         wait_s = refused.retry_after_s * self._chance(1.0, 1.0 + JITTER) + self._chance(0.0, 1.0)
         fix = "try again after Retry-After" if refused.reason != "draining" else "try again, on another server"
-        return Rejection(503, "overloaded", f"no stream can be taken now: {refused.reason}", fix,
-                         {"reason": refused.reason}, wait_s)  # fmt: skip
+        message = f"no stream can be taken now: {refused.detail or refused.reason}"
+        return Rejection(503, "overloaded", message, fix, {"reason": refused.reason}, wait_s)
 
     def turn_away(self, priority: ClassName, rejection: Rejection) -> Rejection:
         """Take note that a stream was not let in."""
         self.refused += 1
-        self.observer.refused(priority, str(rejection.more["reason"]))
+        if rejection.status == 503:
+            self.link.turned_away(priority)
+        self.observer.refused(priority, str(rejection.more.get("reason", rejection.error)))
         return rejection
 
     def admission_response(self, priority: ClassName) -> JSONResponse:

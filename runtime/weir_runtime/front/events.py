@@ -34,6 +34,7 @@ class Ready:
     language: str
     sample_rate: int
     limits: Mapping[str, int]
+    degraded: bool  # the ladder takes something from this stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """What is decided before the upgrade, so that a refusal is real HTTP and never an accept followed by an error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from weir_api.degradation import ClassName
 from weir_runtime.core.values import VariantInfo
+from weir_runtime.front.access import key_of
 from weir_runtime.front.adapters.native import SUBPROTOCOL
 from weir_runtime.front.door import Door, Rejection
+from weir_runtime.front.keys import ANONYMOUS, Grant
 from weir_runtime.front.options import BEFORE_UPGRADE, OptionError, Options, change
 from weir_runtime.front.origin import origin_allowed
-from weir_runtime.messages import ClassName
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Request:
     """A stream that may be opened."""
 
     priority: ClassName
+    tenant: str
     variant: VariantInfo
     options: Options
     ignored: tuple[str, ...]  # options that nobody knows
@@ -26,15 +29,19 @@ class Request:
 
 
 def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
-    """What the client wants, or why it cannot have it (400, 403, 404, 503)."""
+    """What the client wants, or why it cannot have it (400, 401, 403, 404, 429)."""
     headers, query = asked.headers, asked.query_params
     if not origin_allowed(headers.get("origin"), headers.get("host"), door.spec.serving.allowed_origins, door.loopback):
         fix = "add it to spec.serving.allowedOrigins"
         return Rejection(403, "origin", "this page's Origin may not connect", fix, {})
     offered = asked.scope.get("subprotocols", [])
+    named = query.get("class") or headers.get("weir-class")
+    grant = _grant(key_of(headers, offered), named, door)
+    if isinstance(grant, Rejection):
+        return grant
     if offered and SUBPROTOCOL not in offered:
         return _invalid("subprotocol", f"{SUBPROTOCOL} is not among those offered", f"offer {SUBPROTOCOL}")
-    priority = _priority(query.get("class") or headers.get("weir-class"), door)
+    priority = _priority(named, grant, door)
     variant = _variant(query.get("model") or headers.get("weir-model"), door.link.variants)
     for found in (priority, variant):
         if isinstance(found, Rejection):
@@ -48,18 +55,59 @@ def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
         options, ignored = change(door.defaults, wanted, language=variant.language)
     except OptionError as error:
         return _invalid(error.field, error.message, error.fix, error.code)
+    over = _over_quota(grant, priority, door)
+    if over is not None:
+        return over
     protocol = SUBPROTOCOL if offered else None
-    return Request(priority, variant, options, ignored, protocol, headers.get("traceparent"))
+    return Request(priority, grant.tenant, variant, options, ignored, protocol, headers.get("traceparent"))
 
 
-def _priority(name: str | None, door: Door) -> ClassName | Rejection:
-    known = [entry.name for entry in door.spec.priority_classes]
-    if name is None:
-        return "standard" if "standard" in known else known[0]
-    for priority in known:
-        if priority == name:
-            return priority
-    return _invalid("class", f"class: {name[:64]!r} is unknown", f"one of {', '.join(known)}")
+def _grant(key: str | None, named: str | None, door: Door) -> Grant | Rejection:
+    """What the key allows. First of all, so that a stranger learns nothing else."""
+    counted = _offered(named, door) or _default(door.classes)
+    match door.access.grant(key):
+        case "unauthenticated":
+            fix = "send `Authorization: Bearer <key>`, or the subprotocol `bearer.<key>`"
+            return Rejection(401, "unauthenticated", "a key is needed here", fix, {}, priority=counted)
+        case "unknown_key":
+            fix = "check it, or ask for another"
+            return Rejection(401, "unknown_key", "this key is not known here", fix, {}, priority=counted)
+        case grant:
+            return grant
+
+
+def _priority(named: str | None, grant: Grant, door: Door) -> ClassName | Rejection:
+    if named is None and grant.classes:
+        return _default(grant.classes)
+    asked = _offered(named, door) or _default(door.classes)
+    if named not in (None, asked):
+        return _invalid("class", f"class: {named[:64]!r} is unknown", f"one of {', '.join(door.classes)}")
+    if asked not in grant.classes:
+        message = f"class: {asked} is more than {'goes without a key' if grant.tenant == ANONYMOUS else 'this key has'}"
+        fix = f"one of {', '.join(grant.classes)}" if grant.classes else "send a key"
+        return Rejection(403, "class_not_allowed", message, fix, {"field": "class"}, priority=asked)
+    return asked
+
+
+def _offered(named: str | None, door: Door) -> ClassName | None:
+    return next((name for name in door.classes if name == named), None)
+
+
+def _default(classes: Sequence[ClassName]) -> ClassName:
+    return "standard" if "standard" in classes else classes[0]
+
+
+def _over_quota(grant: Grant, priority: ClassName, door: Door) -> Rejection | None:
+    exceeded = door.access.exceeded(grant)
+    if exceeded is None:
+        return None
+    if exceeded.reason == "streams":
+        message, fix = f"all {grant.quota.max_streams} streams of this tenant are open", "close one, or try later"
+    else:
+        message = f"the {grant.quota.audio_seconds_per_day} s of audio that this tenant has a day are used up"
+        fix = "try again tomorrow (UTC)"
+    more = {"reason": exceeded.reason}
+    return Rejection(429, "quota", message, fix, more, exceeded.retry_after_s, priority)
 
 
 def _variant(name: str | None, variants: Mapping[str, VariantInfo]) -> VariantInfo | Rejection:

@@ -2,7 +2,8 @@
 
 Rules: a sample cut in two by a message border waits for its other half; 16 kHz passes through bit-exact, other rates
 go through one streaming resampler (soxr), which is emptied where a segment is ended by hand, so that nothing said
-before that point comes out behind it. A WAV header wins over what the client named; other containers are refused.
+before that point comes out behind it. Under load a cheap one takes its place for rates above 16 kHz. A WAV header wins
+over what the client named; other containers are refused.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from weir_runtime.messages import SAMPLE_RATE, Samples, WarningCode
 
 SNIFF = 12
 CONTAINERS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM or Matroska"}
+BEST = "HQ"  # soxr's names; its QQ lets tones above 8 kHz through, which costs fewer words than LQ's dull highs
+CHEAP = "QQ"
 LOUDEST = 1000.0  # a float sample beyond this is no audio: other bytes are taken for floats
 EMPTY = np.zeros(0, np.float32)
 WIDTH: dict[Encoding, int] = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
@@ -48,13 +51,19 @@ class Ingest:
         self._head: bytes | None = b""  # bytes not yet looked at for a header; None: looked at
         self._carry = b""
         self._left: int | None = None  # bytes of a WAV's data chunk still to come
-        self._resampler = _resampler(options.sample_rate)
+        self._cheap = False
+        self._resampler = self._new_resampler()
         self._clipped = False
 
     @property
     def begun(self) -> bool:
         """Whether a byte of audio has come."""
         return self._head != b""
+
+    @property
+    def rate(self) -> int:
+        """Hz at which the client's bytes are read."""
+        return self._form.sample_rate
 
     def use(self, options: Options, rate_named: bool) -> Samples:
         """New form of audio from the next byte on; what the resampler still held. Raises Undecodable.
@@ -63,13 +72,25 @@ class Ingest:
         """
         if not self.begun:
             self._form = _Form(options.encoding, options.sample_rate, options.channels)
-            self._resampler = _resampler(options.sample_rate)
+            self._resampler = self._new_resampler()
         elif rate_named and options.sample_rate != self._form.sample_rate:
             rest = self.flush()
             self._form = replace(self._form, sample_rate=options.sample_rate)
-            self._resampler = _resampler(options.sample_rate)
+            self._resampler = self._new_resampler()
             return rest
         return EMPTY
+
+    def cheap(self, on: bool) -> Samples:
+        """Whether rates above 16 kHz are brought down by the cheap resampler, from the next byte on; what the one
+        before still held."""
+        if on == self._cheap:
+            return EMPTY
+        self._cheap = on
+        if self._resampler is None or self._form.sample_rate < SAMPLE_RATE:
+            return EMPTY
+        rest = EMPTY if self._head is not None else self._resampler.resample_chunk(EMPTY, last=True)
+        self._resampler = self._new_resampler()
+        return rest
 
     def push(self, data: bytes) -> Samples:
         """Samples [n] of these bytes; raises Undecodable."""
@@ -89,7 +110,7 @@ class Ingest:
         if self._resampler is None:
             return samples
         rest = self._resampler.resample_chunk(EMPTY, last=True)
-        self._resampler = _resampler(self._form.sample_rate)
+        self._resampler = self._new_resampler()
         return np.concatenate([samples, rest])
 
     def finish(self) -> Samples:
@@ -118,7 +139,14 @@ class Ingest:
             detail = f"the WAV header says {form}, the client said {self._form}: the header holds"
             self._on_notice("header_differs", detail)
         self._form, self._left = form, found.data_bytes
-        self._resampler = _resampler(form.sample_rate)
+        self._resampler = self._new_resampler()
+
+    def _new_resampler(self) -> soxr.ResampleStream | None:
+        rate = self._form.sample_rate
+        if rate == SAMPLE_RATE:
+            return None
+        quality = CHEAP if self._cheap and rate > SAMPLE_RATE else BEST
+        return soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality=quality)
 
     def _decode(self, data: bytes) -> Samples:
         if self._left is not None:  # what follows a WAV's data chunk is not audio
@@ -147,10 +175,6 @@ class Ingest:
             self._clipped = True
             self._on_notice("clipped", "samples beyond -1 … 1 are cut off")
         np.clip(samples, -1.0, 1.0, out=samples)
-
-
-def _resampler(rate: int) -> soxr.ResampleStream | None:
-    return None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
 
 
 def _mulaw_table() -> Samples:

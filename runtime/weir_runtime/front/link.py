@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from weir_runtime.core.values import Load, VariantInfo
-from weir_runtime.messages import ClassName, Open, Refused, ToCore, ToFront
+from weir_api.degradation import ClassName
+from weir_runtime.core.values import DeviceCosts, Load, VariantInfo
+from weir_runtime.messages import Open, Refused, ToCore, ToFront
 
 Deliver = Callable[[ToFront], None]
 
@@ -13,6 +14,7 @@ class CoreLink(Protocol):
     """Sending never blocks; what bounds it is the front, which stops reading a socket that is too far ahead."""
 
     variants: Mapping[str, VariantInfo]  # by name, best first
+    costs: DeviceCosts
 
     def clock(self) -> float:
         """Monotonic seconds; the clock of every time in a message."""
@@ -28,3 +30,12 @@ class CoreLink(Protocol):
 
     def refusal(self, priority: ClassName) -> Refused | None:
         """What an `Open` of this class would be told now: None if it would be taken."""
+
+    def crowded(self) -> bool:
+        """Whether the audio that waits takes up the memory that it may: read more slowly."""
+
+    def turned_away(self, priority: ClassName) -> None:
+        """An opening was refused: the ladder must know what waits outside."""
+
+    def answered(self, priority: ClassName, seconds: float) -> None:
+        """A result was written, so long after its audio had come: what the ladder watches."""

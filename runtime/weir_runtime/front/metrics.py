@@ -25,7 +25,11 @@ class Metrics:
         self.opened = Counter("weir_streams_opened", "Streams taken.", ["class"], registry=r)
         self.closed = Counter("weir_streams_closed", "Streams ended, by reason.", ["class", "reason"], registry=r)
         self.refused = Counter("weir_refusals", "Streams refused before the upgrade.", ["class", "reason"], registry=r)
+        self.key_reloads = Counter("weir_key_reloads", "Changes of the keys file: ok, failed.", ["result"], registry=r)
         self.errors = Counter("weir_errors", "Error events sent to clients.", ["code"], registry=r)
+        self.rung_changes = Counter(
+            "weir_rung_changes", "Steps of the ladder: entered, left.", ["action", "direction"], registry=r
+        )
         self.failures = Counter("weir_engine_failures", "Engine or detector calls that threw.", registry=r)
         self.bytes_in = Counter("weir_received_bytes", "Audio bytes received.", registry=r)
         self.session = Histogram(
@@ -92,6 +96,14 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("weir_queue_chunks", "Chunks that wait for the engine.", load.queue_chunks)
         yield GaugeMetricFamily("weir_queue_audio_seconds", "Audio that waits.", load.queue_audio_s)
         yield GaugeMetricFamily("weir_queued_bytes", "Audio held in memory.", load.queued_bytes)
+        yield GaugeMetricFamily("weir_rung", "Highest rung of the degradation ladder in force.", load.rung)
+        yield GaugeMetricFamily("weir_device_load", "Demand at full quality by what the device does.", load.device)
+        yield GaugeMetricFamily("weir_front_load", "Cores that the sockets' thread needs.", load.front)
+        yield GaugeMetricFamily("weir_memory_share", "Of the memory limit.", load.memory)
+        state = GaugeMetricFamily("weir_breaker", "Circuit breaker: 1 at its state.", labels=["state"])
+        for name in ("closed", "half-open", "open"):
+            state.add_metric([name], load.breaker == name)
+        yield state
         yield CounterMetricFamily("weir_audio_seconds", "Audio consumed.", load.audio_s)
         yield CounterMetricFamily("weir_silence_seconds", "Of it, spared the encoder as silence.", load.silence_s)
         yield CounterMetricFamily("weir_batches", "Engine steps run.", load.batches)

@@ -4,8 +4,11 @@ result to the socket (decisions 23).
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from weir_api.degradation import ClassName
+from weir_api.ladder import Decision
 from weir_runtime.core.values import ChunkTiming
 from weir_runtime.front.events import Problem, SessionEvent
 from weir_runtime.front.metrics import Metrics
@@ -19,16 +22,19 @@ class StreamRecord:
     """What is kept of a stream until it ends."""
 
     stream: str
-    priority: str
+    priority: ClassName
     model: str
     asked: float  # when the request came
+    tenant: str = ""
     first_audio: float | None = None
     first_text: bool = False
 
 
 class Observer:
-    def __init__(self, metrics: Metrics, tracer: Tracer | None) -> None:
-        self.metrics, self._tracer = metrics, tracer
+    """`answered(class, seconds)` tells the core how long each result took from its audio to the socket."""
+
+    def __init__(self, metrics: Metrics, tracer: Tracer | None, answered: Callable[[ClassName, float], None]) -> None:
+        self.metrics, self._tracer, self._answered = metrics, tracer, answered
 
     def refused(self, priority: str, reason: str) -> None:
         self.metrics.refused.labels(priority, reason).inc()
@@ -39,7 +45,8 @@ class Observer:
         self.metrics.set_up.labels(record.priority).observe(now - record.asked)
         if self._tracer is not None:
             self._tracer.opened(record.stream, record.priority, traceparent)
-        log(logging.INFO, "stream opened", stream=record.stream, model=record.model, **{"class": record.priority})
+        named = {"class": record.priority, "tenant": record.tenant}
+        log(logging.INFO, "stream opened", stream=record.stream, model=record.model, **named)
 
     def received(self, record: StreamRecord, n_bytes: int, now: float) -> None:
         self.metrics.bytes_in.inc(n_bytes)
@@ -52,8 +59,11 @@ class Observer:
         if isinstance(event, Interim | Final):
             exemplar = self._tracer.exemplar(record.stream) if self._tracer is not None else None
             chunk = self.metrics.chunk
-            chunk.labels(record.priority, "device_to_sent").observe(max(0.0, now - event.computed), exemplar)
-            chunk.labels(record.priority, "total").observe(max(0.0, now - event.arrived), exemplar)
+            ready = event.due if isinstance(event, Interim) else event.computed
+            took = max(0.0, now - ready + event.computed - event.arrived)  # less what interims wait for their turn
+            chunk.labels(record.priority, "device_to_sent").observe(max(0.0, now - ready), exemplar)
+            chunk.labels(record.priority, "total").observe(took, exemplar)
+            self._answered(record.priority, took)
             if isinstance(event, Final):
                 self.metrics.final_delay.labels(record.priority).observe(max(0.0, now - event.decided), exemplar)
             if event.text and not record.first_text and record.first_audio is not None:
@@ -69,16 +79,33 @@ class Observer:
         self.metrics.session.labels(record.priority).observe(now - record.asked)
         if self._tracer is not None:
             self._tracer.closed(record.stream, reason)
-        log(logging.INFO, "stream closed", stream=record.stream, reason=reason, audio_s=round(consumed_s, 3))
+        told = {"reason": reason, "audio_s": round(consumed_s, 3), "tenant": record.tenant}
+        log(logging.INFO, "stream closed", stream=record.stream, **told)
 
     def chunk(self, timing: ChunkTiming) -> None:
         self.metrics.on_chunk(timing)
         if self._tracer is not None:
             self._tracer.chunk(timing)
 
+    def bent(self, decision: Decision, rung: int, rung_name: str) -> None:
+        """The ladder has moved."""
+        step = decision.entered or decision.left
+        assert step is not None
+        direction = "entered" if decision.entered else "left"
+        self.metrics.rung_changes.labels(step.action, direction).inc()
+        log(logging.WARNING, f"rung {direction}", step=step.name, rung=rung, rung_name=rung_name, why=decision.reason)
+
     def engine_failed(self, error: BaseException) -> None:
         self.metrics.failures.inc()
         log(logging.ERROR, "engine call failed", error=f"{type(error).__name__}: {error}")
+
+    def keys_reloaded(self, n: int) -> None:
+        self.metrics.key_reloads.labels("ok").inc()
+        log(logging.INFO, "keys reloaded", keys=n)
+
+    def keys_not_reloaded(self, error: str) -> None:
+        self.metrics.key_reloads.labels("failed").inc()
+        log(logging.ERROR, "keys not reloaded, the old ones hold", error=error)
 
     def _mark(self, record: StreamRecord, name: str) -> None:
         if self._tracer is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from weir_api.v1alpha1 import Vad
+from weir_api.v1alpha1 import Stages
 from weir_runtime.messages import ErrorCode, Latency, StreamOptions
 
 Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
@@ -29,7 +29,10 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All that a client chose: the form of its audio, the form of our answers, and what recognition shall do."""
+    """All that a client chose: the form of its audio, the form of our answers, and what recognition shall do.
+
+    `offered` are the manifest's stages, which no client changes.
+    """
 
     encoding: Encoding = "pcm_s16le"
     sample_rate: int = 16_000
@@ -37,11 +40,14 @@ class Options:
     words: bool = True
     revisions: Literal["full", "delta"] = "full"
     recognition: StreamOptions = field(default_factory=StreamOptions)
+    offered: tuple[str, ...] = ()
 
 
-def default_options(vad: Vad) -> Options:
+def default_options(stages: Stages) -> Options:
     """What holds where a client says nothing."""
-    return Options(recognition=StreamOptions(silence_ms=vad.silence_ms, max_segment_s=float(vad.max_segment_seconds)))
+    vad, offered = stages.vad, tuple(stage.name for stage in stages.postprocess)
+    recognition = StreamOptions(silence_ms=vad.silence_ms, max_segment_s=float(vad.max_segment_seconds), stages=offered)
+    return Options(recognition=recognition, offered=offered)
 
 
 def flatten(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +129,18 @@ def _latency(options: Options, name: str, value: Any) -> Options:
     return _recognition(options, latency=_choice(name, value, get_args(Latency)))
 
 
+def _stages(options: Options, name: str, value: Any) -> Options:
+    """Those wanted, in the manifest's order; a query names them in one text with commas."""
+    wanted = [] if value in (None, "") else value.split(",") if isinstance(value, str) else value
+    if not isinstance(wanted, list) or not all(isinstance(stage, str) for stage in wanted):
+        raise OptionError("invalid_option", name, f"{value!r} is no list of names", "a list of stages")
+    for stage in wanted:
+        if stage not in options.offered:
+            fix = f"of {', '.join(options.offered)}" if options.offered else "leave it out"
+            raise OptionError("unsupported_option", name, f"{stage[:64]!r} is not offered by this server", fix)
+    return _recognition(options, stages=tuple(stage for stage in options.offered if stage in wanted))
+
+
 def _without(*harmless: Any) -> Rule:
     """An option of the protocol that this server does not offer yet: only its "off" is taken."""
 
@@ -147,7 +165,7 @@ RULES: dict[str, Rule] = {
     "endpointing.silence_ms": lambda o, n, v: _recognition(o, silence_ms=_whole(n, v, 64, 10_000)),
     "endpointing.max_segment_s": lambda o, n, v: _recognition(o, max_segment_s=_number(n, v, 2, 600)),
     "punctuate": _without("false", "0", False, None),
-    "stages": _without("", None, []),
+    "stages": _stages,
     "keyterms": _without("", None, []),
     "on_overload": _without("degrade", None),
 }

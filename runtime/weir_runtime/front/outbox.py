@@ -32,6 +32,11 @@ class Outbox:
         self._events.append(event)
         self._some.set()
 
+    def put_first(self, event: SessionEvent) -> None:
+        """Before everything that waits."""
+        self._events.appendleft(event)
+        self._some.set()
+
     def clear(self) -> None:
         """Nothing of it will be written."""
         self._events.clear()

@@ -30,6 +30,7 @@ from weir_runtime.messages import (
     FinalReason,
     Opened,
     Progress,
+    QualityChanged,
     Refused,
     Samples,
     ToFront,
@@ -47,6 +48,7 @@ class Session:
         self.problem: Problem | None = None
         self.closing = False  # the end is on its way: nothing more is read
         self.closed = False
+        self.degraded = False  # the ladder takes something from this stream
         self.consumed = self.sent = 0
         self._link, self._language, self._emit = link, variant.language, emit
         self._ingest = Ingest(options, self.notice)
@@ -131,6 +133,8 @@ class Session:
                 self.consumed = audio
             case Opened() | Refused():
                 pass
+            case QualityChanged():
+                self._bend(event)
             case Configured():
                 self._emit(Applied(event, *self._changes.popleft()))
             case Closed():
@@ -139,6 +143,19 @@ class Session:
                 self._emit(Closed(event.stream, event.audio, reason, event.segments, event.last_final))
             case _:
                 self._emit(event)
+
+    def _bend(self, event: QualityChanged) -> None:
+        """The ladder has moved: do the front's part of it, and tell the client."""
+        steps, rate = event.in_force, event.send_rate
+        self.degraded = bool(steps)
+        self._take(lambda: self._ingest.cheap(rate is not None))
+        hint = rate if rate is not None and self._ingest.rate > rate else None
+        detail = f"quality is reduced: {', '.join(steps)}" if steps else "quality is full again"
+        rung, name = event.rung, event.rung_name
+        if event.worse:
+            self.notice("degraded", detail, rung=rung, rung_name=name, in_force=steps, send_rate=hint)
+        else:
+            self.notice("recovered", detail, rung=rung, rung_name=name, in_force=steps, send_rate=hint)
 
     def _take(self, decode: Callable[[], Samples], name: str | None = None) -> bool:
         """Send the samples that `decode` gives on. False: they were none, which ends the stream, and is the answer to

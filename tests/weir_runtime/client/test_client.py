@@ -46,6 +46,8 @@ def test_addresses_and_options():
     options = {"class": "batch", "interim": False, "model": None, "endpointing": {"mode": "manual"}}
     query = "?class=batch&interim=false&endpointing.mode=manual"
     assert stream_url("http://h:1", options) == f"ws://h:1/v1/stream{query}"
+    assert stream_url("h:1", {"stages": ["a", "b"]}) == "ws://h:1/v1/stream?stages=a%2Cb"
+    assert stream_url("h:1", {"stages": []}) == "ws://h:1/v1/stream?stages="
     assert stream_url("https://h/weir/", {}) == "wss://h/weir/v1/stream"
     assert stream_url("ws://h/v1/stream", {}) == "ws://h/v1/stream"
     assert stream_url("h:8000", {}) == "ws://h:8000/v1/stream"
@@ -121,6 +123,17 @@ async def test_retry_after_is_obeyed_as_long_as_patience_lasts():
         with pytest.raises(Refused) as caught:
             await read(url, patience_s=60)
     assert caught.value.retry_after_s == 120
+
+
+async def test_a_quota_of_streams_is_waited_for_as_a_full_server_is():
+    quota = (429, [("Retry-After", "0")], {"error": "quota", "reason": "streams", "message": "all 2 streams are open"})
+    async with scripted(close_politely, [quota]) as url:
+        assert len(await read(url, patience_s=60)) == 1
+    midnight = (429, [("Retry-After", "40000")], {"error": "quota", "reason": "audio_seconds"})
+    async with scripted(close_politely, [midnight]) as url:
+        with pytest.raises(Refused) as caught:
+            await read(url, patience_s=60)
+    assert (caught.value.retry_after_s, caught.value.reason) == (40_000, "audio_seconds")
 
 
 async def test_what_is_sent_is_the_protocol():

@@ -9,10 +9,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from weir_api.v1alpha1 import Admission, PriorityClass, Vad
+from weir_api.v1alpha1 import Admission, Model, PriorityClass, Stages, StreamingPipelineSpec, Vad, Variant
 from weir_runtime.core.grid import total_frames, used_samples
 from weir_runtime.core.pipeline import Pipeline
-from weir_runtime.core.values import Batch, DetectBatch, StepOutput, VariantInfo, WakeAt
+from weir_runtime.core.values import Batch, CallCost, DetectBatch, DeviceCosts, StepOutput, VariantInfo, WakeAt
 from weir_runtime.messages import Audio, Open, StreamOptions
 
 VOCABULARY = ("▁a", "b", "▁c", "d", "▁e", "<unk>", "f", "▁g", "▁")
@@ -22,6 +22,11 @@ CLASSES = (
     PriorityClass(name="batch", weight=1),
 )
 VARIANT = VariantInfo("v", (1, 2, 7, 14), 2, VOCABULARY)
+VARIANTS = [VARIANT, VariantInfo("w", (1, 2, 7), 2, VOCABULARY)]
+MODEL = Model(variants=[Variant(name=v.name, source="embedded://small") for v in VARIANTS])
+COSTS = DeviceCosts(
+    {v.name: {mode: CallCost(0.0, 0.0001 * mode) for mode in v.modes} for v in VARIANTS}, CallCost(0.0, 0.00001)
+)
 WINDOW = 512
 
 
@@ -37,13 +42,13 @@ def silence(n):
 class Machine:
     """Drives a Pipeline; `fed` collects every sample that the engine was given, by stream and segment."""
 
-    def __init__(self, n_slots=8, max_batch=64, max_windows=16, vad=None):
+    def __init__(self, n_slots=8, max_batch=64, max_windows=16, vad=None, spec=None):
         self.now = 0.0
+        spec = spec or StreamingPipelineSpec(model=MODEL, stages=Stages(vad=vad or Vad()))
         self.core = Pipeline(
-            vad=vad or Vad(),
-            priority_classes=CLASSES,
-            admission=Admission(max_streams=n_slots),
-            variants=[VARIANT],
+            spec.model_copy(update={"priority_classes": list(CLASSES), "admission": Admission(max_streams=n_slots)}),
+            VARIANTS,
+            COSTS,
             max_batch=max_batch,
             max_windows=max_windows,
         )
@@ -73,10 +78,10 @@ class Machine:
 
     def do(self, work):
         if isinstance(work, DetectBatch):
-            self.core.on_speech(work, self.detect(work), self.now)
+            self.core.on_speech(work, self.detect(work), 0.0, self.now)
         else:
             started, self.now = self.now, self.now + 0.01
-            self.core.on_step(work, self.recognise(work), started, self.now)
+            self.core.on_step(work, self.recognise(work), started, self.now, self.now)
         self.collect()
 
     def work_off(self):

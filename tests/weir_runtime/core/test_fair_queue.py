@@ -15,7 +15,7 @@ def chunk(priority="standard", tenant="a", mode=2, deadline=0.0, variant="v"):
     n = next(names)
     return Chunk(
         stream=f"s{n}", segment=None, slot=n % 97, variant=variant, mode=mode, start=0, n_samples=0, first=False,
-        last=False, priority=priority, tenant=tenant, deadline=deadline, arrived=0.0, queued=0.0, seq=0,
+        last=False, priority=priority, tenant=tenant, cost=mode, deadline=deadline, arrived=0.0, queued=0.0, seq=0,
     )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ CHUNKS = st.lists(
 def test_batches_are_of_one_kind_bounded_and_in_the_order_of_slots(wanted, max_batch):
     chunks = [chunk(p, t, mode, deadline, variant) for (p, t), mode, variant, deadline in wanted]
     queue, seen = filled(*chunks), []
-    while batch := take_chunks(queue, max_batch, 7.0):
+    while batch := take_chunks(queue, lambda group: max_batch, 7.0):
         assert len(batch) <= max_batch
         assert len({each.group for each in batch}) == 1
         assert [each.slot for each in batch] == sorted(each.slot for each in batch)

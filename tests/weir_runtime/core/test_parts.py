@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir_runtime.core.admission import RETRY_S, Slots, refusal
+from weir_runtime.core.admission import Slots
 from weir_runtime.core.audio_buffer import AudioBuffer
 from weir_runtime.core.grid import FRAME, HOP, chunk_samples, total_frames, used_samples
 from weir_runtime.core.hypothesis import UNKNOWN, Hypothesis
@@ -167,9 +167,6 @@ def test_a_word_without_letters_is_none():
 
 def test_the_lowest_slot_goes_first_and_none_goes_twice():
     slots = Slots(3)
-    assert refusal("s", slots, 0.0) is None
     assert [slots.take() for _ in range(3)] == [0, 1, 2]
-    refused = refusal("s", slots, 30.0)
-    assert (refused.reason, refused.retry_after_s) == ("slots", RETRY_S + 10.0)
     slots.give_back(1)
     assert (slots.used, slots.take()) == (2, 1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from machine import Machine, silence, speech
 
+from weir_runtime.core.scheduler import Host
 from weir_runtime.core.values import DetectBatch, WakeAt
 from weir_runtime.messages import (
     Audio,
@@ -31,6 +32,7 @@ from weir_runtime.messages import (
     Interim,
     Open,
     Opened,
+    Refused,
     SpeechStarted,
     StreamOptions,
 )
@@ -85,11 +87,12 @@ class Crowd(RuleBasedStateMachine):
     @rule(priority=st.sampled_from(["interactive", "standard", "batch"]), options=OPTIONS)
     def opens(self, priority, options):
         name = f"s{len(self.told)}"
-        full = self.machine.core.load(0.0).slots_used == SLOTS
+        refused = self.machine.core.refusal(name, priority, self.machine.now)
+        assert refused is not None or self.machine.core.load(0.0).slots_used < SLOTS
         self.told[name] = Told()
         self.tell(name, Open(name, priority, "", "v", options))
-        assert isinstance(self.machine.events[name][0], Opened) is not full
-        if full:
+        assert isinstance(self.machine.events[name][0], Refused if refused else Opened)
+        if refused:
             del self.told[name], self.machine.events[name]
         else:
             self.open.append(name)
@@ -147,9 +150,24 @@ class Crowd(RuleBasedStateMachine):
     def wait(self, seconds):
         self.machine.now += seconds
 
+    @rule(memory=st.floats(0, 1), front=st.floats(0, 2), passed=st.floats(0, 9))
+    def bends(self, memory, front, passed):
+        """The ladder climbs and descends; who is closed by it has been told to close."""
+        core = self.machine.core
+        self.machine.now += passed
+        ending = {name for name in self.open if core._streams[name].ending}
+        core.tick(Host(front, memory), self.machine.now)
+        for name in self.open:
+            if name not in ending and (name not in core._streams or core._streams[name].ending):
+                self.told[name].messages.append(Close(name, "shed", "shed"))
+        self.settle()
+
     def deliver(self, work, answer):
         core, now = self.machine.core, self.machine.now
-        core.on_speech(work, answer, now) if isinstance(work, DetectBatch) else core.on_step(work, answer, now, now)
+        if isinstance(work, DetectBatch):
+            core.on_speech(work, answer, 0.0, now)
+        else:
+            core.on_step(work, answer, now, now, now)
         self.settle()
 
     def settle(self):

@@ -31,4 +31,5 @@ class MelEngine:
         rows = rows_of(batch, torch.device("cpu"))
         self._log_mel.reset(rows.index[rows.first])
         self.mels.add(batch.streams, self._log_mel.push(torch.from_numpy(batch.pcm), rows), rows)
+        rows.commit()
         return torch.zeros(len(batch.slots), batch.mode, 1)

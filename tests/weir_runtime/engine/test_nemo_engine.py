@@ -8,6 +8,7 @@ import random
 
 import pytest
 import torch
+from engine.failing import FailsFirst, InHalves
 from engine.feed import Feed, crowd, run
 
 from weir_runtime.engine.checkpoint import read_checkpoint
@@ -89,6 +90,16 @@ def test_chunk_sizes_may_be_mixed_with_it_too(engine, words):
         same = Feed(feed.pcm, 5, lambda rest=rest: next(rest))
         run(native, [same])
         assert [token[:2] for token in feed.tokens] == [token[:2] for token in same.tokens]
+
+
+def test_a_step_that_threw_leaves_no_trace_here_either(engine, words):
+    def heard(runner):
+        chance = random.Random(3)
+        return [feed.tokens for feed in crowd(runner, words[:5], lambda: chance.choice((2, 7)), chance, n_slots=5)]
+
+    failing = FailsFirst(engine, random.Random(4), stride=400)
+    assert heard(failing) == heard(InHalves(engine))
+    assert failing.failures > 50
 
 
 def _modes(advances):

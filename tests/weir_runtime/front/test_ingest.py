@@ -154,6 +154,41 @@ def test_a_flush_gives_all_samples_that_were_sent():
     assert abs(got - 16000) <= 1
 
 
+NOISE = np.random.default_rng(2).integers(-9000, 9000, 1000).astype("<i2").tobytes()
+STEPS = st.lists(st.tuples(st.integers(0, 2000).map(lambda n: NOISE[:n]), st.booleans()), max_size=12)
+
+
+@given(steps=STEPS)
+@pytest.mark.parametrize("rate", [48000, 44100, 24000, 192000])
+def test_changing_to_the_cheap_resampler_and_back_loses_and_doubles_no_samples(rate, steps):
+    decoder = ingest(sample_rate=rate)
+    got = sum(decoder.push(data).size + decoder.cheap(on).size for data, on in steps)
+    got += decoder.finish().size
+    sent = sum(len(data) for data, _ in steps) // 2
+    changes = sum(a != b for a, b in pairwise([False, *(on for _, on in steps)]))
+    assert abs(got - sent * 16000 / rate) <= (1 + changes) / 2 + 1e-6
+
+
+@given(steps=STEPS)
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_rates_that_need_no_bringing_down_know_no_cheap_way(rate, steps):
+    decoder, plain = ingest(sample_rate=rate), ingest(sample_rate=rate)
+    for data, on in steps:
+        assert np.array_equal(decoder.push(data), plain.push(data))
+        assert decoder.cheap(on).size == 0
+    assert np.array_equal(decoder.finish(), plain.finish())
+
+
+def test_the_cheap_resampler_gives_the_same_sound():
+    tone = (np.sin(np.arange(48_000) / 20) * 9000).astype("<i2").tobytes()
+    decoder = ingest(sample_rate=48000)
+    assert decoder.cheap(True).size == 0
+    cheap = push_all(decoder, wav(tone, 48000), [999])
+    best = push_all(ingest(sample_rate=48000), tone, [])
+    assert np.abs(cheap - best)[100:-100].max() < 2e-3
+    assert not np.array_equal(cheap, best)
+
+
 def test_a_new_sample_rate_holds_from_the_next_byte():
     decoder = ingest(sample_rate=8000)
     first = decoder.push(bytes(2 * 8000)).size + decoder.use(Options(sample_rate=16000), rate_named=True).size

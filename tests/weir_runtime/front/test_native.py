@@ -31,7 +31,7 @@ def said(*events, **options):
 
 
 def interim(text, rev=1, seg=0):
-    return Interim("s", 16000, seg, rev, text, 0, 0.5, 3200, 16000, 0.0, 0.0)
+    return Interim("s", 16000, seg, rev, text, 0, 0.5, 3200, 16000, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,18 @@ def test_a_new_segment_starts_from_nothing():
 
 def test_a_final_has_its_words_unless_they_are_not_wanted():
     word = Word("one", 1600, 3200, 0.91234)
-    event = Final("s", 16000, 0, 2, "one", "one", "", 1600, 3200, (word,), 0.9, "endpoint", 0.0, 0.0, 0.0)
+    event = Final("s", 16000, 0, 2, "one", "one", "large", (), "", 1600, 3200, (word,), 0.9, "endpoint", 0.0, 0.0, 0.0)
     assert said(event)[0]["words"] == [{"w": "one", "s": 100, "e": 200, "c": 0.912}]
     assert "words" not in said(event, words=False)[0]
+
+
+def test_a_final_names_the_model_that_heard_it_and_the_stages_left_out():
+    event = Final(
+        "s", 0, 0, 2, "16 ounce", "sixteen ounce", "small", ("numbers",), "", 0, 0, (), 0.9, "endpoint", 0.0, 0.0, 0.0
+    )
+    (final,) = said(event)
+    assert (final["text"], final["raw"]) == ("16 ounce", "sixteen ounce")
+    assert (final["model"], final["skipped"]) == ("small", ["numbers"])
 
 
 def test_answers_carry_the_id_of_what_they_answer():

@@ -1,6 +1,7 @@
 import pytest
 
-from weir_runtime.front.options import OptionError, Options, change, flatten
+from weir_api.v1alpha1 import Postprocess, Stages
+from weir_runtime.front.options import OptionError, Options, change, default_options, flatten
 
 
 def changed(**wanted):
@@ -38,6 +39,8 @@ def test_what_is_not_named_stays():
         ("endpointing.silence_ms", 3, "from 64 to 10000"),
         ("endpointing.max_segment_s", "nan", "from 2 to 600"),
         ("latency", None, "low, balanced, accurate"),
+        ("stages", False, "a list of stages"),
+        ("stages", [1], "a list of stages"),
         ("class", "batch", "query"),
     ],
 )
@@ -51,7 +54,15 @@ def test_a_value_that_cannot_be_names_the_field_and_the_fix(name, value, fix):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("punctuate", "true"), ("keyterms", "a,b"), ("stages", ["x"]), ("on_overload", "reject"), ("language", "de")],
+    [
+        ("punctuate", "true"),
+        ("keyterms", "a,b"),
+        ("stages", "x"),
+        ("stages", ["numbers"]),
+        ("stages", [""]),
+        ("on_overload", "reject"),
+        ("language", "de"),
+    ],
 )
 def test_what_this_server_cannot_do_is_said(name, value):
     with pytest.raises(OptionError) as caught:
@@ -67,3 +78,28 @@ def test_unknown_names_are_told_and_passed_over():
     options, unknown = change(Options(), {"words": "false", "foo": "1", "bar.baz": 2}, language="en")
     assert unknown == ("foo", "bar.baz")
     assert options.words is False
+
+
+OFFERED = default_options(Stages(postprocess=[Postprocess(name="numbers")]))
+
+
+def test_all_stages_of_the_manifest_are_on_unless_a_client_says_otherwise():
+    assert OFFERED.recognition.stages == ("numbers",)
+    assert default_options(Stages()).recognition.stages == ()
+    for nothing in ("", [], None):
+        assert change(OFFERED, {"stages": nothing}, language="en")[0].recognition.stages == ()
+
+
+@pytest.mark.parametrize(("wanted", "have"), [
+    ("numbers", ("numbers",)), (["numbers"], ("numbers",)), ("names,numbers", ("numbers", "names")),
+    (["names", "names"], ("names",)),
+])  # fmt: skip
+def test_stages_are_named_in_any_order_and_run_in_the_manifests(wanted, have):
+    offers = Options(offered=("numbers", "redaction", "names"))
+    assert change(offers, {"stages": wanted}, language="en")[0].recognition.stages == have
+
+
+def test_a_stage_that_is_not_offered_names_those_that_are():
+    with pytest.raises(OptionError) as caught:
+        change(OFFERED, {"stages": ["numbers", "speakers"]}, language="en")
+    assert (caught.value.code, caught.value.field, caught.value.fix) == ("unsupported_option", "stages", "of numbers")

@@ -9,9 +9,9 @@ import soxr
 from talk import events, of_type, send, until_event
 from websockets.exceptions import ConnectionClosed
 
-from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_api.v1alpha1 import Model, StreamingPipelineSpec, Variant
 from weir_runtime.core.pipeline import Pipeline
-from weir_runtime.core.values import VariantInfo
+from weir_runtime.core.values import CallCost, DeviceCosts, VariantInfo
 from weir_runtime.front.adapters.native import close_code
 from weir_runtime.front.options import Options
 from weir_runtime.front.session import Session
@@ -277,10 +277,10 @@ def test_keepalive_keeps_a_stream_and_ping_does_not(serve):
 
 def test_an_engine_that_stands_still_is_an_error_also_for_a_stream_that_is_closing():
     """A core that nobody drives: what is sent to it is never recognised."""
-    spec, variant = StreamingPipelineSpec(), VariantInfo("v", (2,), 2, ("▁a",))
-    core = Pipeline(
-        vad=spec.stages.vad, priority_classes=spec.priority_classes, admission=spec.admission, variants=[variant]
-    )
+    variant = VariantInfo("v", (2,), 2, ("▁a",))
+    spec = StreamingPipelineSpec(model=Model(variants=[Variant(name="v", source="embedded://small")]))
+    costs = DeviceCosts({"v": {2: CallCost(0.0, 0.001)}}, CallCost(0.0, 0.001))
+    core = Pipeline(spec, [variant], costs)
     found = []
     link = LocalLink(core, {"v": variant})
     session = Session(link, "s", Options(), variant, found.append)

@@ -13,11 +13,11 @@ from weir_runtime.messages import Final, Interim
 
 
 def interim(seg, rev):
-    return Interim("s", 0, seg, rev, "text", 0, 1.0, 0, 0, 0.0, 0.0)
+    return Interim("s", 0, seg, rev, "text", 0, 1.0, 0, 0, 0.0, 0.0, 0.0)
 
 
 def final(seg):
-    return Final("s", 0, seg, 9, "text", "text", "", 0, 0, (), 1.0, "endpoint", 0.0, 0.0, 0.0)
+    return Final("s", 0, seg, 9, "text", "text", "v", (), "", 0, 0, (), 1.0, "endpoint", 0.0, 0.0, 0.0)
 
 
 async def drain(outbox):

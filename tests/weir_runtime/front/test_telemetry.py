@@ -74,7 +74,8 @@ def timing(stream, seq):
 
 def traced(permille=1000):
     exporter = InMemorySpanExporter()
-    return Observer(Metrics(), Tracer(SimpleSpanProcessor(exporter), permille)), exporter
+    tracer = Tracer(SimpleSpanProcessor(exporter), permille)
+    return Observer(Metrics(), tracer, lambda priority, seconds: None), exporter
 
 
 def test_a_stream_is_one_span_with_a_child_per_chunk():
@@ -85,7 +86,7 @@ def test_a_stream_is_one_span_with_a_child_per_chunk():
     observer.chunk(timing("s_1", 0))
     observer.chunk(timing("s_1", 1))
     observer.chunk(timing("s_other", 0))
-    final = Final("s_1", 0, 0, 1, "text", "text", "", 0, 0, (), 1.0, "close", 101.0, 101.05, 101.0)
+    final = Final("s_1", 0, 0, 1, "text", "text", "v", (), "", 0, 0, (), 1.0, "close", 101.0, 101.05, 101.0)
     observer.written(record, final, 101.06)
     observer.written(record, Problem(0, "bad_message", "no"), 101.07)
     exposed = observer.metrics.render("application/openmetrics-text")[0].decode()

@@ -170,6 +170,8 @@ class NativeAdapter:
             "end_ms": _ms(event.end),
             "confidence": round(event.confidence, 3),
             "language": self._language,
+            "model": event.variant,
+            "skipped": event.skipped,
             "reason": event.reason,
         }
         return fields | ({"words": [_word(word) for word in event.words]} if self._options.words else {})
@@ -243,7 +245,7 @@ def _plain_fields(event: Plain) -> tuple[str, dict[str, Any]]:
                 "sample_rate": event.sample_rate,
                 "limits": event.limits,
                 "features": FEATURES,
-                "degraded": False,
+                "degraded": event.degraded,
             }
         case SpeechStarted():
             return "speech_started", {"seg": event.seg, "at_ms": _ms(event.at)}

@@ -42,9 +42,10 @@ export async function askAdmission(options, key) {
     return { why: 'unreachable' };
   }
   if (response.ok) return { why: 'lost' };
-  if (response.status === 401 || response.status === 403) return { why: 'failed', code: 1008 };
   const body = await response.json().catch(() => ({}));
   const waitMs = 1000 * Number(response.headers.get('Retry-After'));
-  if (response.status < 500 && response.status !== 429) return { why: 'failed', text: body.message };
+  if (body.reason === 'audio_seconds') return { why: 'failed', code: body.reason }; // nobody waits until midnight
+  if (response.status === 429) return { why: 'quota', waitMs };
+  if (response.status < 500) return { why: 'failed', code: body.error, text: body.message };
   return { why: body.reason === 'draining' ? 'drain' : 'full', waitMs };
 }

@@ -10,12 +10,16 @@ export const ADVICE = {
   SyntaxError: 'The key has a character that a browser cannot send. Look at Settings.',
 };
 
-// Ends: of the source by reason, of the socket by its close code (docs/protocol.md).
+// Ends: of the source by reason, of the socket by its close code or by what it was refused for (docs/protocol.md).
 export const ENDED = {
   played: 'The sample is over.',
   unplugged: 'The microphone was unplugged. Plug it in and press Start.',
   shut: 'The server answers, but lets this page open no stream. Open the page by the server’s own address, or allow this '
     + 'one (spec.serving.allowedOrigins).',
+  unauthenticated: 'The server asks for a key. Enter one under Settings, then press Start again.',
+  unknown_key: 'The server does not know this key. Look at Settings, then press Start again.',
+  class_not_allowed: 'This priority needs another key. Choose a lower one under Settings, then press Start again.',
+  audio_seconds: 'All the sound that this key may send in a day has been sent. The next day begins at midnight UTC.',
   1008: 'The server refuses this page or its key. Look at Settings, then press Start again.',
   4008: 'The server ended the session because no sound arrived. Press Start to go on.',
 };
@@ -23,6 +27,7 @@ export const ENDED = {
 // Waiting for a connection: why, then what becomes of words spoken meanwhile.
 export const WAITING = {
   full: 'The server is full.',
+  quota: 'As many streams are open with this key as may be.',
   drain: 'The server is shutting down.',
   lost: 'The connection was lost.',
   unreachable: 'The server cannot be reached.',

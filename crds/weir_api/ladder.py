@@ -1,0 +1,178 @@
+"""The degradation ladder: (plan, load, state, now) -> state and reason. Pure; runtime, simulator and operator share it.
+
+Rules: a signal presses from `enter` on; then the lowest step that is not in force and relieves a pressed resource is
+entered. When all signals are below `recover` the highest step in force is left, if what it spares still fits then. One
+step per decision, a dwell between two, less while it is steep; closeLongest, the memory guard, waits for no dwell.
+What was overload once is remembered (`limit`), since a cost that was measured wrongly must not make the ladder swing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from weir_api.degradation import Signals
+from weir_api.forecast import Costs, Forecast, forecast, with_openings
+from weir_api.load import LoadWindow
+from weir_api.policy import Step
+
+Resource = Literal["device", "front", "slots", "memory"]
+MARGIN = 0.1  # below `enter` that a forecast must stay for a step to be left
+STEEP = 1.3  # times `enter`
+HURRY = 0.2  # of a dwell, while it is steep
+TELLING = 0.01  # of a load: what a step must spare to be worth entering
+RELAX = 0.02  # that a remembered limit grows by per dwell of calm; half of it after each further overload
+LEAST_LIMIT = 0.1
+UNLIMITED = Forecast(float("inf"), float("inf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What does not change while a pipeline runs."""
+
+    steps: tuple[Step, ...]
+    signals: Signals
+    dwell_s: float
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class LadderState:
+    in_force: tuple[int, ...] = ()  # places in Plan.steps, ascending
+    changed_at: float = float("-inf")
+    seen_at: float = float("-inf")
+    settled: bool = True  # calm has been seen since the last change
+    limit: Forecast = UNLIMITED
+    overloads: int = 0  # that set a limit
+
+    def steps(self, plan: Plan) -> tuple[Step, ...]:
+        return tuple(plan.steps[place] for place in self.in_force)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    state: LadderState
+    entered: Step | None = None
+    left: Step | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    name: str
+    value: float
+    enter: float
+    recover: float
+    speaks_of: tuple[Resource, ...]
+
+    @property
+    def presses(self) -> bool:
+        return self.value >= self.enter
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value:.0f} (enter {self.enter:g}, recover {self.recover:g})"
+
+
+def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:
+    """What to do at `now`, seconds on a clock that never goes back; asked a few times a second."""
+    steps = state.steps(plan)
+    signals = list(read_signals(plan, window, steps))
+    pressing = [signal for signal in signals if signal.presses]
+    calm = all(signal.value < signal.recover for signal in signals)
+    state = _remember(plan, state, calm, now)
+    if pressing:
+        return _climb(plan, window, state, pressing, now)
+    if calm and state.in_force and now - state.changed_at >= plan.dwell_s:
+        return _descend(plan, window, state, now)
+    return Decision(state)
+
+
+def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Iterator[Signal]:
+    """Every signal in the manifest's units."""
+    want = plan.signals
+    load = forecast(plan.costs, window, steps, steps)
+    queue, slots, memory = want.queue_depth, want.slots_used, want.host_memory
+    yield Signal("queueDepth", window.queue_chunks, queue.enter, queue.recover, ("device", "front"))
+    for name, entry in window.classes.items():
+        if entry.latency_p95_s is not None and entry.promise_s is not None:
+            percent = 100 * entry.latency_p95_s / entry.promise_s
+            p95 = want.latency_p95
+            yield Signal(f"latencyP95 of {name}", percent, p95.enter_percent, p95.recover_percent, ("device", "front"))
+    device, front = want.device_utilization, want.front_utilization
+    yield Signal("deviceUtilization", 100 * load.device, device.enter, device.recover, ("device",))
+    yield Signal("frontUtilization", 100 * load.front, front.enter, front.recover, ("front",))
+    used = 100 * window.slots_used / window.slots_total
+    yield Signal("slotsUsed", used, slots.enter, slots.recover, ("slots",))
+    yield Signal("hostMemory", 100 * window.memory, memory.enter, memory.recover, ("memory",))
+
+
+def _remember(plan: Plan, state: LadderState, calm: bool, now: float) -> LadderState:
+    """Calm lets a remembered limit grow, slowly, and more slowly each time that it proved right."""
+    passed = 0.0 if state.seen_at == float("-inf") else now - state.seen_at
+    if not calm:
+        return replace(state, seen_at=now)
+    grown = 1 + RELAX * passed / plan.dwell_s / 2 ** min(state.overloads, 30)
+    limit = Forecast(state.limit.device * grown, state.limit.front * grown)
+    return replace(state, seen_at=now, settled=True, limit=limit)
+
+
+def _climb(plan: Plan, window: LoadWindow, state: LadderState, pressing: list[Signal], now: float) -> Decision:
+    steps = state.steps(plan)
+    resources = {resource for signal in pressing for resource in signal.speaks_of}
+    place = next((n for n, step in enumerate(plan.steps) if n not in state.in_force
+                  and _relieves(plan, window, steps, step, resources)), None)  # fmt: skip
+    if place is None or now - state.changed_at < _pause(plan, window, plan.steps[place], pressing):
+        return Decision(state)
+    limit, overloads = state.limit, state.overloads
+    if state.settled and any(len(signal.speaks_of) > 1 for signal in pressing):  # measured, not forecast
+        load = forecast(plan.costs, window, steps, steps)
+        limit = Forecast(
+            min(limit.device, max(load.device, LEAST_LIMIT)), min(limit.front, max(load.front, LEAST_LIMIT))
+        )
+        overloads += 1
+    in_force = tuple(sorted((*state.in_force, place)))
+    after = replace(state, in_force=in_force, changed_at=now, settled=False, limit=limit, overloads=overloads)
+    return Decision(after, entered=plan.steps[place], reason="; ".join(str(signal) for signal in pressing))
+
+
+def _relieves(plan: Plan, window: LoadWindow, steps: Sequence[Step], step: Step, resources: set[Resource]) -> bool:
+    """Whether this step does anything for a pressed resource, now."""
+    match step.action:
+        case "refuse" | "refuseAll":
+            return True
+        case "closeLongest":
+            return "memory" in resources
+        case _:
+            now = forecast(plan.costs, window, steps, steps)
+            then = forecast(plan.costs, window, steps, (*steps, step))
+            device = "device" in resources and then.device < now.device * (1 - TELLING)
+            return device or ("front" in resources and then.front < now.front * (1 - TELLING))
+
+
+def _pause(plan: Plan, window: LoadWindow, step: Step, pressing: list[Signal]) -> float:
+    """How long after the last change this step may be entered."""
+    if step.action == "closeLongest":
+        return 0.0
+    growing = window.queue_slope * plan.dwell_s >= plan.signals.queue_depth.enter
+    steep = growing or any(signal.value >= STEEP * signal.enter for signal in pressing)
+    return plan.dwell_s * (HURRY if steep else 1.0)
+
+
+def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:
+    """Leave the highest step, if the load still fits without it."""
+    steps = state.steps(plan)
+    leaving, rest = steps[-1], steps[:-1]
+    if leaving.action in ("refuse", "refuseAll"):
+        refused = {name for step in rest if step.action in ("refuse", "refuseAll") for name in step.classes}
+        window = with_openings(window, [name for name in leaving.classes if name not in refused])
+    then = forecast(plan.costs, window, steps, rest)
+    want = plan.signals
+    fits = (
+        then.device < (1 - MARGIN) * min(want.device_utilization.enter / 100, state.limit.device)
+        and then.front < (1 - MARGIN) * min(want.front_utilization.enter / 100, state.limit.front)
+        and 100 * window.slots_used < want.slots_used.enter * window.slots_total
+    )
+    if not fits:
+        return Decision(state)
+    after = replace(state, in_force=state.in_force[:-1], changed_at=now, settled=False)
+    reason = f"calm; without it device {100 * then.device:.0f} %, front {100 * then.front:.0f} %"
+    return Decision(after, left=leaving, reason=reason)

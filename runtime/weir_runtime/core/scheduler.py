@@ -1,0 +1,203 @@
+"""Whose chunk goes next, who is let in, and how the pipeline bends: all decisions but those about the audio itself.
+
+The simulator drives this class with synthetic streams; pipeline.py drives it with real ones. A stream is a class and a
+slot here, and whatever chunks are pushed for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from weir_api.degradation import ClassName
+from weir_api.forecast import Costs, forecast
+from weir_api.ladder import Decision, LadderState, Plan, decide
+from weir_api.load import LoadWindow
+from weir_api.policy import Step, Treatment, larger_mode, refuses, shown, smaller_variant, steps_of, treatment_of
+from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_runtime.core.admission import RETRY_S, Doorkeeper
+from weir_runtime.core.batcher import most_rows, split, take_chunks
+from weir_runtime.core.breaker import CircuitBreaker
+from weir_runtime.core.fair_queue import Chunk, FairQueue, Group
+from weir_runtime.core.segmenter import WINDOW
+from weir_runtime.core.values import DeviceCosts, VariantInfo
+from weir_runtime.core.vitals import Vitals
+from weir_runtime.messages import SAMPLE_RATE, Refused
+
+FRAMES_PER_S = 12.5
+WINDOWS_PER_S = SAMPLE_RATE / WINDOW
+MAX_BATCH = 64
+AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What only the shell can measure."""
+
+    front: float = 0.0  # cores that the sockets' thread needs
+    memory: float = 0.0  # of the process by its limit
+
+
+class Scheduler:
+    def __init__(
+        self,
+        spec: StreamingPipelineSpec,
+        variants: Sequence[VariantInfo],
+        costs: DeviceCosts,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        self.variants = {variant.name: variant for variant in variants}
+        self.state = LadderState()
+        self.costs = costs
+        max_step_s = spec.model.max_step_ms / 1000
+        self._rows: dict[Group, int] = {
+            (name, mode): most_rows(cost, max_step_s, max_batch)
+            for name, modes in costs.engine.items() for mode, cost in modes.items()
+        }  # fmt: skip
+        self._chunk_s = {
+            group: costs.engine[group[0]][group[1]].seconds(rows) / rows for group, rows in self._rows.items()
+        }
+        chunk_s = {name: {mode: self._chunk_s[name, mode] for mode in costs.engine[name]} for name in self.variants}
+        steps = steps_of(spec.ladder, spec.classes)
+        self.plan = Plan(steps, spec.degradation.signals, spec.degradation.dwell_seconds, Costs(chunk_s))
+        promises = {c.name: c.latency_ms / 1000 if c.latency_ms else None for c in spec.priority_classes}
+        self.promises: Mapping[ClassName, float | None] = promises
+        self.vitals = Vitals(promises)
+        self.breaker = CircuitBreaker(spec.degradation.breaker)
+        self.host = Host()
+        self.high_rate_streams = 0  # kept by whoever knows the clients' rates
+        stream_cost = {name: self._cheapest(name) for name in spec.classes}
+        self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
+        self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
+        self._treatments = {name: Treatment() for name in spec.classes}
+        self._retries: list[list[Chunk]] = []
+        self._tried: set[int] = set()  # ids of chunks that failed before
+
+    # ---- streams
+
+    def refusal(self, stream: str, priority: ClassName, queued: int, now: float) -> Refused | None:
+        """What an opening would be told now; `queued` samples wait in memory."""
+        hard = self.door.refusal(stream, priority, queued)
+        if hard is not None:
+            return hard
+        if self.breaker.refuses(now):
+            return Refused(stream, "breaker", self.breaker.wait_s(now), "the engine fails; it is being tried again")
+        step = refuses(self.in_force, priority)
+        if step is not None:
+            return Refused(stream, "rung", RETRY_S, f"under load: {step.name} (rung {step.rung})")
+        return None
+
+    def open(self, priority: ClassName, now: float) -> int:
+        """A slot for a stream that was not refused."""
+        self.breaker.opened(now)
+        return self.door.open(priority)
+
+    def close(self, slot: int, priority: ClassName) -> None:
+        self.door.close(slot, priority)
+
+    def treatment(self, priority: ClassName) -> Treatment:
+        """What the ladder does to streams of this class now."""
+        return self._treatments[priority]
+
+    # ---- chunks
+
+    def push(self, chunk: Chunk, own: Group, now: float) -> None:
+        """A chunk is ready; at full quality it would be one of `own`."""
+        chunk.cost = self._chunk_s[chunk.group]
+        if chunk.arrived - now < AHEAD_S:
+            self.vitals.demand((chunk.priority, *own), chunk.mode)
+        self.queue.push(chunk)
+
+    def drop(self, chunk: Chunk) -> None:
+        """Nobody waits for it any more."""
+        self.queue.drop(chunk)
+        self._tried.discard(id(chunk))
+
+    def next_chunks(self, now: float) -> list[Chunk]:
+        """One engine step: half of a batch that failed, or the next from the queue. Empty: nothing is ready."""
+        while self._retries:
+            chunks = [chunk for chunk in self._retries.pop() if not chunk.dropped]
+            if chunks:
+                return chunks
+        return take_chunks(self.queue, self._rows.__getitem__, now)
+
+    def done(self, chunks: Sequence[Chunk], took_s: float, now: float) -> None:
+        """A step worked."""
+        first = chunks[0]
+        self.vitals.called(took_s, self.costs.engine[first.variant][first.mode].seconds(len(chunks)))
+        self.breaker.called(False, now)
+        for chunk in chunks:
+            self._tried.discard(id(chunk))
+            self.vitals.latency(chunk.priority, max(0.0, now - chunk.arrived))
+
+    def failed(self, chunks: Sequence[Chunk], now: float) -> Chunk | None:
+        """A step threw: it is tried again in halves. The chunk that is given up, if it stood alone and failed twice."""
+        self.breaker.called(True, now)
+        wanted = [chunk for chunk in chunks if not chunk.dropped]
+        if len(wanted) > 1 or (wanted and id(wanted[0]) not in self._tried):
+            self._tried.update(id(chunk) for chunk in wanted)
+            self._retries += split(wanted)
+            return None
+        for chunk in wanted:
+            self._tried.discard(id(chunk))
+        return wanted[0] if wanted else None
+
+    def detected(self, n_windows: int, took_s: float, expected_s: float) -> None:
+        """The detector judged so many windows."""
+        self.vitals.detected(n_windows)
+        self.vitals.called(took_s, expected_s)
+
+    # ---- the ladder
+
+    @property
+    def in_force(self) -> tuple[Step, ...]:
+        return self.state.steps(self.plan)
+
+    @property
+    def shown(self) -> tuple[int, str]:
+        return shown(self.in_force)
+
+    def turned_away(self, priority: ClassName) -> None:
+        """An opening was refused, for whatever reason."""
+        self.vitals.refused(priority)
+
+    def tick(self, host: Host, now: float) -> Decision:
+        """To be called every vitals.TICK_S: close the tick and decide."""
+        self.host = host
+        self.vitals.tick(self.queue.n_chunks)
+        decision = decide(self.plan, self.window(), self.state, now)
+        self.state = decision.state
+        if decision.entered or decision.left:
+            self._treatments = {name: treatment_of(self.in_force, name) for name in self._treatments}
+        return decision
+
+    def window(self) -> LoadWindow:
+        vitals, slots = self.vitals, self.door.slots
+        detector = self.costs.detector
+        rows = 8 * MAX_BATCH
+        return LoadWindow(
+            classes=vitals.classes(self.door.streams),
+            demand=vitals.demand_rows(),
+            detector=vitals.windows_per_s * detector.seconds(rows) / rows,
+            slowdown=vitals.slowdown,
+            queue_chunks=self.queue.n_chunks,
+            queue_slope=vitals.queue_slope,
+            front=self.host.front,
+            memory=self.host.memory,
+            slots_used=slots.used,
+            slots_total=slots.total,
+            high_rate_streams=self.high_rate_streams,
+        )
+
+    def device_load(self) -> float:
+        """Demand at full quality by what the device does."""
+        return forecast(self.plan.costs, self.window(), (), ()).device
+
+    def _cheapest(self, priority: ClassName) -> float:
+        """Device seconds per second of speech at the cheapest quality that the ladder allows; the dearest variant's."""
+        quality = treatment_of(self.plan.steps, priority)
+        detector = WINDOWS_PER_S * self.costs.detector.row_s
+        dearest = 0.0
+        for name in self.variants:
+            variant = self.variants[smaller_variant(tuple(self.variants), name, quality.smaller)]
+            mode = larger_mode(variant.modes, variant.default_mode, quality.chunk_ms)
+            dearest = max(dearest, FRAMES_PER_S / mode * self._chunk_s[variant.name, mode])
+        return detector + dearest

@@ -1,0 +1,101 @@
+"""What happened in the last seconds, for the ladder: a window that moves in ticks.
+
+Rules: sums are kept per tick and the oldest tick is forgotten; latencies are those of chunks (arrival to result) and of
+what was written; demand is counted when a chunk gets ready, at what it would be at full quality.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from weir_api.degradation import ClassName
+from weir_api.load import ClassLoad, Demand
+
+TICK_S = 0.25
+TICKS = 12
+REFUSED_TICKS = 40  # those who were refused come again within this time
+Key = tuple[ClassName, str, int]  # class, variant and mode at full quality
+
+
+@dataclass(slots=True)
+class _Tick:
+    latency: dict[ClassName, list[float]] = field(default_factory=dict)
+    frames: dict[Key, int] = field(default_factory=dict)
+    windows: int = 0  # of voice activity
+    took_s: float = 0.0  # engine calls
+    expected_s: float = 0.0
+    queue_chunks: int = 0  # at its end
+
+
+class Vitals:
+    def __init__(self, promises: Mapping[ClassName, float | None]) -> None:
+        self._promises = promises
+        self._tick = _Tick()
+        self._ticks: deque[_Tick] = deque(maxlen=TICKS)
+        self._refused: deque[dict[ClassName, int]] = deque([{}], maxlen=REFUSED_TICKS)
+
+    # ---- what happens
+
+    def latency(self, priority: ClassName, seconds: float) -> None:
+        self._tick.latency.setdefault(priority, []).append(seconds)
+
+    def demand(self, key: Key, frames: int) -> None:
+        self._tick.frames[key] = self._tick.frames.get(key, 0) + frames
+
+    def detected(self, windows: int) -> None:
+        self._tick.windows += windows
+
+    def called(self, took_s: float, expected_s: float) -> None:
+        self._tick.took_s += took_s
+        self._tick.expected_s += expected_s
+
+    def refused(self, priority: ClassName) -> None:
+        self._refused[-1][priority] = self._refused[-1].get(priority, 0) + 1
+
+    def tick(self, queue_chunks: int) -> None:
+        """A tick is over."""
+        self._tick.queue_chunks = queue_chunks
+        self._ticks.append(self._tick)
+        self._tick = _Tick()
+        self._refused.append({})
+
+    # ---- what comes of it
+
+    def classes(self, streams: Mapping[ClassName, int]) -> dict[ClassName, ClassLoad]:
+        found = {}
+        for name, promise in self._promises.items():
+            seconds = sorted(s for tick in self._ticks for s in tick.latency.get(name, ()))
+            p95 = seconds[int(0.95 * len(seconds))] if seconds else None
+            refused = sum(tick.get(name, 0) for tick in self._refused)
+            found[name] = ClassLoad(streams[name], p95, promise, refused)
+        return found
+
+    def demand_rows(self) -> tuple[Demand, ...]:
+        frames: dict[Key, int] = {}
+        for tick in self._ticks:
+            for key, n in tick.frames.items():
+                frames[key] = frames.get(key, 0) + n
+        return tuple(Demand(*key, n / self._span) for key, n in frames.items())
+
+    @property
+    def windows_per_s(self) -> float:
+        return sum(tick.windows for tick in self._ticks) / self._span
+
+    @property
+    def slowdown(self) -> float:
+        """What calls took by what they should have taken: costs may have been measured on a busy machine."""
+        expected = sum(tick.expected_s for tick in self._ticks)
+        return sum(tick.took_s for tick in self._ticks) / expected if expected else 1.0
+
+    @property
+    def queue_slope(self) -> float:
+        """Chunks per second by which the queue grew over the second half of the window."""
+        if len(self._ticks) < TICKS:
+            return 0.0
+        return (self._ticks[-1].queue_chunks - self._ticks[TICKS // 2].queue_chunks) / (
+            TICK_S * (TICKS - 1 - TICKS // 2)
+        )
+
+    @property
+    def _span(self) -> float:
+        return TICK_S * max(1, len(self._ticks))

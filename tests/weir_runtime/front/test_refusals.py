@@ -1,0 +1,44 @@
+"""More clients than slots, all at once, over real sockets."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from talk import events, send, transcript
+from websockets.exceptions import InvalidStatus
+
+CLIENTS, SLOTS = 12, 4
+
+
+def test_twelve_clients_at_four_slots_are_four_served_whole_and_eight_told_to_come_back(serve, clips):
+    own = serve(admission={"maxStreams": SLOTS})
+    clip = clips("coffee")[3]
+    with own.connect() as socket:
+        socket.send(clip.pcm)
+        send(socket, "close")
+        alone = transcript(events(socket))
+    together, all_in = Barrier(CLIENTS), Barrier(CLIENTS)
+
+    def client(_):
+        together.wait()
+        try:
+            with own.connect() as socket:
+                all_in.wait()  # so that nobody takes a slot which another has just left
+                socket.send(clip.pcm)
+                send(socket, "close")
+                return transcript(events(socket))
+        except InvalidStatus as refused:
+            all_in.wait()
+            return refused.response
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        found = list(pool.map(client, range(CLIENTS)))
+    served = [each for each in found if isinstance(each, str)]
+    refused = [each for each in found if not isinstance(each, str)]
+    assert served == [alone] * SLOTS
+    assert [response.status_code for response in refused] == [503] * (CLIENTS - SLOTS)
+    assert {json.loads(response.body)["reason"] for response in refused} == {"slots"}
+    waits = [int(response.headers["Retry-After"]) for response in refused]
+    assert len(set(waits)) > 1, "they must not come back together"
+    assert own.load()["refused"] == CLIENTS - SLOTS
+    own.until(lambda load: load["slots"]["used"] == 0)
