@@ -47,8 +47,9 @@ class Doorkeeper:
         self._most_bytes = limits.max_queued_megabytes << 20
         self._stream_cost = stream_cost
 
-    def refusal(self, stream: str, priority: ClassName, queued: int) -> Refused | None:
-        """Why a stream cannot be opened now, or None; `queued` samples wait in memory."""
+    def refusal(self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0) -> Refused | None:
+        """Why a stream cannot be opened now, or None; `queued` samples wait in memory, and calls of the device take
+        `slowdown` times what was measured."""
         retry_s = RETRY_S + queued / SAMPLE_RATE / self.slots.total
         free = self.slots.total - self.slots.used
         held = sum(max(0, n - self.streams[name]) for name, n in self._reserved.items() if name != priority)
@@ -57,7 +58,7 @@ class Doorkeeper:
         if free <= held:
             return Refused(stream, "reserved", retry_s, "the free slots are reserved for other classes")
         compute = sum(n * self._stream_cost[name] for name, n in self.streams.items())
-        if self.slots.used and compute + self._stream_cost[priority] > 1.0:
+        if self.slots.used and slowdown * (compute + self._stream_cost[priority]) > 1.0:
             return Refused(stream, "compute", retry_s, "the device could not keep up, even at the cheapest quality")
         if self.crowded(queued):
             return Refused(stream, "memory", retry_s, "too much audio waits already")

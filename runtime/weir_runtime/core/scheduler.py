@@ -25,6 +25,7 @@ from weir_runtime.messages import SAMPLE_RATE, Refused
 FRAMES_PER_S = 12.5
 WINDOWS_PER_S = SAMPLE_RATE / WINDOW
 MAX_BATCH = 64
+TELLING = 0.2  # change of the device's speed
 AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
 
 
@@ -47,11 +48,9 @@ class Scheduler:
         self.variants = {variant.name: variant for variant in variants}
         self.state = LadderState()
         self.costs = costs
-        max_step_s = spec.model.max_step_ms / 1000
-        self._rows: dict[Group, int] = {
-            (name, mode): most_rows(cost, max_step_s, max_batch)
-            for name, modes in costs.engine.items() for mode, cost in modes.items()
-        }  # fmt: skip
+        self._max_step_s, self._max_batch = spec.model.max_step_ms / 1000, max_batch
+        self._slowdown = 1.0  # of the device, as it was when the longest batches were worked out
+        self._rows = self._most_rows()
         self._chunk_s = {
             group: costs.engine[group[0]][group[1]].seconds(rows) / rows for group, rows in self._rows.items()
         }
@@ -75,7 +74,7 @@ class Scheduler:
 
     def refusal(self, stream: str, priority: ClassName, queued: int, now: float) -> Refused | None:
         """What an opening would be told now; `queued` samples wait in memory."""
-        hard = self.door.refusal(stream, priority, queued)
+        hard = self.door.refusal(stream, priority, queued, self._slowdown)
         if hard is not None:
             return hard
         if self.breaker.refuses(now):
@@ -163,6 +162,9 @@ class Scheduler:
         """To be called every vitals.TICK_S: close the tick and decide."""
         self.host = host
         self.vitals.tick(self.queue.n_chunks)
+        if abs(self.vitals.slowdown / self._slowdown - 1) > TELLING:
+            self._slowdown = self.vitals.slowdown
+            self._rows = self._most_rows()
         decision = decide(self.plan, self.window(), self.state, now)
         self.state = decision.state
         if decision.entered or decision.left:
@@ -190,6 +192,15 @@ class Scheduler:
     def device_load(self) -> float:
         """Demand at full quality by what the device does."""
         return forecast(self.plan.costs, self.window(), (), ()).device
+
+    def _most_rows(self) -> dict[Group, int]:
+        """Rows of the longest batch that is allowed."""
+        longest_s = self._max_step_s / self._slowdown
+        return {
+            (name, mode): most_rows(cost, longest_s, self._max_batch)
+            for name, modes in self.costs.engine.items()
+            for mode, cost in modes.items()
+        }
 
     def _cheapest(self, priority: ClassName) -> float:
         """Device seconds per second of speech at the cheapest quality that the ladder allows; the dearest variant's."""

@@ -13,6 +13,7 @@ from weir_api.load import ClassLoad, Demand
 
 TICK_S = 0.25
 TICKS = 12
+FASTEST = 0.1  # of what was measured: no device is quicker than that
 REFUSED_TICKS = 40  # those who were refused come again within this time
 Key = tuple[ClassName, str, int]  # class, variant and mode at full quality
 
@@ -83,9 +84,9 @@ class Vitals:
 
     @property
     def slowdown(self) -> float:
-        """What calls took by what they should have taken: costs may have been measured on a busy machine."""
+        """What calls took by what they should have taken: costs may have been measured while the machine was busy."""
         expected = sum(tick.expected_s for tick in self._ticks)
-        return sum(tick.took_s for tick in self._ticks) / expected if expected else 1.0
+        return max(FASTEST, sum(tick.took_s for tick in self._ticks) / expected) if expected else 1.0
 
     @property
     def queue_slope(self) -> float:
