@@ -110,6 +110,7 @@ def encoder_of(engine: NativeEngine, chunk: Batch) -> Callable[[], Any]:
     @torch.inference_mode()
     def run() -> None:
         engine._encoder.push(engine._subsampling.push(mel.clone(), rows), rows)
+        rows.commit()
 
     return run
 

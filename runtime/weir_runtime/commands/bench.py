@@ -37,7 +37,8 @@ from weir_runtime.commands.console import run
 
 WIDTH = 140  # columns, where no terminal says
 SETTLED = 0.5  # of a measurement with --find: its figures are those of the second half
-MIX = "a mix is written interactive=40,standard=40,batch=20"
+MIX = TypeAdapter(dict[str, Mix])
+SHAPE = "a mix is written interactive=40,standard=40,batch=20"
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -186,4 +187,4 @@ def _mix(text: str | None, slo_class: ClassName, find: bool) -> Mix:
     """With --find all streams are of the promised class unless said otherwise."""
     if text is None:
         return Mix.model_validate({slo_class: 100}) if find else Mix(interactive=40, standard=40, batch=20)
-    return parse(text.replace("=", ": ").replace(",", "\n"), "--mix", TypeAdapter(Mix), MIX)
+    return parse(f"mix: {{{text.replace('=', ': ')}}}", "--mix", MIX, SHAPE)["mix"]

@@ -66,6 +66,7 @@ class Scheduler:
         stream_cost = {name: self._cheapest(name) for name in spec.classes}
         self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
         self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
+        self.device_s = dict.fromkeys(spec.classes, 0.0)  # that each class has had
         self._treatments = {name: Treatment() for name in spec.classes}
         self._retries: list[list[Chunk]] = []
         self._tried: set[int] = set()  # ids of chunks that failed before
@@ -125,6 +126,7 @@ class Scheduler:
         self.breaker.called(False, now)
         for chunk in chunks:
             self._tried.discard(id(chunk))
+            self.device_s[chunk.priority] += chunk.cost
             self.vitals.latency(chunk.priority, max(0.0, now - chunk.arrived))
 
     def failed(self, chunks: Sequence[Chunk], now: float) -> Chunk | None:

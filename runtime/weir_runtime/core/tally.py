@@ -48,6 +48,7 @@ class Tally:
             in_force=tuple(step.name for step in scheduler.in_force),
             breaker=scheduler.breaker.state(now),
             latency_p95_s={str(name): load.latency_p95_s for name, load in window.classes.items()},
+            device_s={str(name): seconds for name, seconds in scheduler.device_s.items()},
             device=scheduler.device_load(),
             front=window.front,
             memory=window.memory,

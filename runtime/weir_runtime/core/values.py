@@ -109,6 +109,7 @@ class Load:
     in_force: tuple[str, ...]  # names of the ladder's steps
     breaker: str
     latency_p95_s: dict[str, float | None]  # by class, of the last seconds
+    device_s: dict[str, float]  # seconds of device that each class has had since start
     device: float  # demand at full quality, by what the device does in full batches
     front: float  # cores that the sockets' thread needs
     memory: float  # of the process by its limit

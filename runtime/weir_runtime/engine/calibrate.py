@@ -32,11 +32,11 @@ WAITED = Path("/proc/thread-self/schedstat")  # nanoseconds run, nanoseconds wai
 Key = TypeVar("Key")
 
 
-def costs_of(variant: Variant, engine: Engine, n_slots: int, seconds: float = 0.0) -> dict[int, CallCost]:
+def costs_of(variant: Variant, engine: Engine, n_slots: int) -> dict[int, CallCost]:
     """The cost of a step by mode: what the manifest states, and what it leaves out measured."""
     stated = {cost.chunk_ms // FRAME_MS: CallCost(cost.step_us / 1e6, cost.row_us / 1e6) for cost in variant.cost}
     costs = {mode: stated[mode] for mode in engine.modes if mode in stated}
-    return costs | measure_engine(engine, n_slots, [mode for mode in engine.modes if mode not in stated], seconds)
+    return costs | measure_engine(engine, n_slots, [mode for mode in engine.modes if mode not in stated])
 
 
 def detector_cost(vad: Vad, detector: SpeechDetector, n_slots: int) -> CallCost:
@@ -49,7 +49,7 @@ def detector_cost(vad: Vad, detector: SpeechDetector, n_slots: int) -> CallCost:
 def measure_engine(
     engine: Engine, n_slots: int, modes: Collection[int] | None = None, seconds: float = 0.0
 ) -> dict[int, CallCost]:
-    """The cost of a step in each of `modes`, or in all; for `seconds`, should the rounds be over before."""
+    """The cost of a step by mode, in all or in some of them; `seconds` is how long to go on where time allows."""
     modes = engine.modes if modes is None else modes
     many = {mode: _many(mode, n_slots) for mode in modes}
     batches = {(mode, n): _chunks(mode, n) for mode in modes for n in (1, many[mode])}

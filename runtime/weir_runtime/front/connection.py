@@ -52,15 +52,11 @@ async def serve_stream(websocket: WebSocket, door: Door) -> None:
     """Answer one request for `/v1/stream`: refuse it, or serve it to its end."""
     asked = door.link.clock()
     request = read_request(websocket, door)
-    if isinstance(request, Rejection):
-        if request.priority is not None:
-            door.turn_away(request.priority, request)
-        await websocket.send_denial_response(request.response())
+    rejection = request if isinstance(request, Rejection) else door.refusal(request.priority)
+    if rejection is not None:
+        await door.deny(websocket, rejection, asked)
         return
-    refused = door.refusal(request.priority)
-    if refused is not None:
-        await websocket.send_denial_response(door.turn_away(request.priority, refused).response())
-        return
+    assert not isinstance(request, Rejection)
     await Connection(websocket, door, request, asked).serve()
 
 
@@ -87,8 +83,8 @@ class Connection:
         opening = Open(session.stream, request.priority, request.tenant, variant, options, high_rate)
         door.link.open(opening, self._on_event)
         if self._refused is not None:
-            rejection = door.turn_away(request.priority, door.rejection(self._refused))
-            await self._websocket.send_denial_response(rejection.response())
+            rejection = door.rejection(self._refused, request.priority)
+            await door.deny(self._websocket, rejection, self._record.asked)
             return
         self._socket.on_gone = self._on_gone
         door.enter(self)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from fastapi.responses import JSONResponse
+from starlette.websockets import WebSocket
 
 from weir_api.degradation import ClassName
 from weir_api.v1alpha1 import StreamingPipelineSpec
@@ -79,23 +80,26 @@ class Door:
     def refusal(self, priority: ClassName) -> Rejection | None:
         """Why a stream of this class would not be let in now."""
         if self.state == "draining":
-            return self.rejection(Refused("", "draining", 5.0))
+            return self.rejection(Refused("", "draining", 5.0), priority)
         refused = self.link.refusal(priority)
-        return None if refused is None else self.rejection(refused)
+        return None if refused is None else self.rejection(refused, priority)
 
-    def rejection(self, refused: Refused) -> Rejection:
+    def rejection(self, refused: Refused, priority: ClassName) -> Rejection:
         wait_s = refused.retry_after_s * self._chance(1.0, 1.0 + JITTER) + self._chance(0.0, 1.0)
         fix = "try again after Retry-After" if refused.reason != "draining" else "try again, on another server"
         message = f"no stream can be taken now: {refused.detail or refused.reason}"
-        return Rejection(503, "overloaded", message, fix, {"reason": refused.reason}, wait_s)
+        return Rejection(503, "overloaded", message, fix, {"reason": refused.reason}, wait_s, priority)
 
-    def turn_away(self, priority: ClassName, rejection: Rejection) -> Rejection:
-        """Take note that a stream was not let in."""
+    async def deny(self, websocket: WebSocket, rejection: Rejection, asked: float) -> None:
+        """Answer a request of time `asked` with a no, before the upgrade."""
+        await websocket.send_denial_response(rejection.response())
+        if rejection.priority is None:
+            return
         self.refused += 1
         if rejection.status == 503:
-            self.link.turned_away(priority)
-        self.observer.refused(priority, str(rejection.more.get("reason", rejection.error)))
-        return rejection
+            self.link.turned_away(rejection.priority)
+        reason = str(rejection.more.get("reason", rejection.error))
+        self.observer.refused(rejection.priority, reason, self.link.clock() - asked)
 
     def admission_response(self, priority: ClassName) -> JSONResponse:
         """What `GET /v1/admission` answers: 200, or the 503 that a stream would get."""

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from weir_runtime.core.values import ChunkTiming, Load
 
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 3.0, 10.0)
+REFUSAL_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2, 1.0)
 SESSION_SECONDS = (1, 5, 15, 30, 60, 300, 900, 3600, 14_400)
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -25,6 +26,12 @@ class Metrics:
         self.opened = Counter("weir_streams_opened", "Streams taken.", ["class"], registry=r)
         self.closed = Counter("weir_streams_closed", "Streams ended, by reason.", ["class", "reason"], registry=r)
         self.refused = Counter("weir_refusals", "Streams refused before the upgrade.", ["class", "reason"], registry=r)
+        self.refusal = Histogram(
+            "weir_refusal_seconds",
+            "From a request to the answer that it is refused.",
+            buckets=REFUSAL_SECONDS,
+            registry=r,
+        )
         self.key_reloads = Counter("weir_key_reloads", "Changes of the keys file: ok, failed.", ["result"], registry=r)
         self.errors = Counter("weir_errors", "Error events sent to clients.", ["code"], registry=r)
         self.rung_changes = Counter(
@@ -97,6 +104,10 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("weir_queue_audio_seconds", "Audio that waits.", load.queue_audio_s)
         yield GaugeMetricFamily("weir_queued_bytes", "Audio held in memory.", load.queued_bytes)
         yield GaugeMetricFamily("weir_rung", "Highest rung of the degradation ladder in force.", load.rung)
+        device = CounterMetricFamily("weir_device_seconds", "Device time that each class has had.", labels=["class"])
+        for priority, seconds in load.device_s.items():
+            device.add_metric([priority], seconds)
+        yield device
         yield GaugeMetricFamily("weir_device_load", "Demand at full quality by what the device does.", load.device)
         yield GaugeMetricFamily("weir_front_load", "Cores that the sockets' thread needs.", load.front)
         yield GaugeMetricFamily("weir_memory_share", "Of the memory limit.", load.memory)

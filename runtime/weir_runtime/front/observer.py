@@ -36,7 +36,8 @@ class Observer:
     def __init__(self, metrics: Metrics, tracer: Tracer | None, answered: Callable[[ClassName, float], None]) -> None:
         self.metrics, self._tracer, self._answered = metrics, tracer, answered
 
-    def refused(self, priority: str, reason: str) -> None:
+    def refused(self, priority: str, reason: str, took_s: float) -> None:
+        self.metrics.refusal.observe(took_s)
         self.metrics.refused.labels(priority, reason).inc()
         log(logging.INFO, "stream refused", **{"class": priority, "reason": reason})
 

@@ -1,8 +1,11 @@
 """What calls of the device cost: measured with the real small model, stated in a manifest, written into one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from engine.checkpoints import make_checkpoint
 from engine.feed import Feed, run
 from hypothesis import given
@@ -10,8 +13,10 @@ from hypothesis import strategies as st
 
 from weir_api.manifest import ManifestError, parse_manifest, read_manifest
 from weir_api.v1alpha1 import StreamingPipeline, Vad, Variant
+from weir_runtime.cli import main
 from weir_runtime.commands.calibration import calibrate, with_costs
 from weir_runtime.core.values import CallCost, DetectBatch, DeviceCosts
+from weir_runtime.engine import calibrate as calibrate_module
 from weir_runtime.engine.calibrate import costs_of, detector_cost, line, measure_detector, measure_engine
 from weir_runtime.engine.checkpoint import read_checkpoint
 from weir_runtime.engine.native import NativeEngine
@@ -94,7 +99,10 @@ def assert_sound(cost):
     assert 0 < cost.seconds(1) < cost.seconds(2) < cost.seconds(64) < 60
 
 
-def test_every_mode_and_the_detector_get_a_cost_that_grows_with_the_rows(small):
+@pytest.mark.parametrize("waited", [calibrate_module.WAITED, Path("/nowhere")])
+def test_every_mode_and_the_detector_get_a_cost_that_grows_with_the_rows(small, monkeypatch, waited):
+    """Also where no file tells how long the thread waited."""
+    monkeypatch.setattr(calibrate_module, "WAITED", waited)
     costs = measure_engine(small, 16)
     assert tuple(costs) == small.modes
     for cost in (*costs.values(), measure_detector(BatchedSilero(16), 16)):
@@ -234,6 +242,16 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line_and_left_alone(tmp_path,
     assert line_.startswith("weir: ")
     assert told in line_
     assert not path.exists() if text is None else path.read_text() == text
+
+
+def test_the_command_is_weir_bench_calibrate(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("spec: {models: {}}")
+    told = CliRunner().invoke(
+        main, ["bench", "--calibrate", "-f", str(path), "--threads", str(torch.get_num_threads())]
+    )
+    assert told.exit_code == 1
+    assert "p.yaml:1: spec.models" in told.stderr
 
 
 def test_the_same_key_twice_is_refused_and_not_guessed_at():

@@ -261,7 +261,7 @@ def test_routes(server):
     assert set(first_names(table("route"))) == paths | {"/"}
     assert [name for row in table("in `/v1/load`") for name in names(row[0])] == [
         "state", "streams", "classes", "slots", "queue", "audio_s", "silence_s", "refused", "rung", "rung_name",
-        "in_force", "breaker", "latency_ms", "load", "variant", "variants", "detector_cost",
+        "in_force", "breaker", "latency_ms", "device_s", "load", "variant", "variants", "detector_cost",
     ]  # fmt: skip
     assert set(first_names(table("in `/v1/load`"))) == server.load().keys()
     samples = httpx.get(f"{server.url}/v1/samples").json()

@@ -1,0 +1,63 @@
+"""The trace of a run: what a replay through the simulator needs, and what to hold it against."""
+
+from collections import Counter
+from typing import Any
+
+from weir_api.degradation import CLASSES
+from weir_runtime.bench.figures import open_streams
+from weir_runtime.bench.plan import FRAME_S
+from weir_runtime.bench.record import Run, Sample, StreamRecord
+
+LOAD_FIELDS = ("streams", "classes", "queue", "refused", "rung", "latency_ms", "load", "breaker")
+
+
+def as_trace(run: Run) -> dict[str, Any]:
+    """Times are seconds since the start of the traffic."""
+    streams = sorted(run.streams, key=lambda stream: stream.asked_s)
+    return {
+        "traffic": run.traffic.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "streams": [_stream(stream, run.traffic.stream.speech_percent) for stream in streams],
+        "rungs": _rungs(run.samples),
+        "open": [dict(zip(CLASSES, counts, strict=True)) for counts in open_streams(run)],
+        "load": [
+            {"at_s": _s(one.at_s)} | {k: one.load[k] for k in LOAD_FIELDS if k in one.load} for one in run.samples
+        ],
+        "refusals": {
+            name: dict(Counter(one.reason for s in streams if s.priority == name for one in s.refusals))
+            for name in CLASSES
+        },
+        "cost": next((one.load["cost"] for one in run.samples if "cost" in one.load), None),
+    }
+
+
+def _stream(stream: StreamRecord, speech_percent: int) -> dict[str, Any]:
+    """`start_s` is null where the stream was never taken; `seconds` is what it wanted, `sent_s` what it came to."""
+    return {
+        "client": stream.client,
+        "class": stream.priority,
+        "asked_s": _s(stream.asked_s),
+        "start_s": None if stream.opened_s is None else _s(stream.opened_s),
+        "end_s": _s(stream.end_s),
+        "seconds": _s(stream.seconds),
+        "sent_s": _s(stream.frames * FRAME_S),
+        "speech_percent": speech_percent,
+        "outcome": stream.outcome,
+        "reason": stream.reason,
+        "refusals": [
+            {"at_s": _s(one.at_s), "reason": one.reason, "retry_after_s": one.retry_after_s} for one in stream.refusals
+        ],
+    }
+
+
+def _rungs(samples: list[Sample]) -> list[dict[str, Any]]:
+    """Each change, the first report being one; `in_force` where the server says it."""
+    changes: list[dict[str, Any]] = []
+    for one in samples:
+        state = {name: one.load[name] for name in ("rung", "rung_name", "in_force") if name in one.load}
+        if not changes or state != {name: changes[-1][name] for name in changes[-1] if name != "at_s"}:
+            changes.append({"at_s": _s(one.at_s)} | state)
+    return changes
+
+
+def _s(seconds: float) -> float:
+    return round(seconds, 3)
