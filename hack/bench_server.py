@@ -6,156 +6,107 @@ last sample a result needed to its write); the clients' event-loop lag stands be
 taken for a slow server.
 """
 
-import asyncio
 import json
 import random
-import re
-import statistics
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from time import monotonic
 
-import httpx
-import psutil
-import soundfile
-
-from weir_runtime.client import AsyncClient
+from weir_runtime.bench import find
+from weir_runtime.bench.child import serving
+from weir_runtime.bench.figures import Slo, Summary, summarise
+from weir_runtime.bench.plan import FRAME_S
+from weir_runtime.bench.play import play
+from weir_runtime.bench.speech import Recording, make_tapes, read_recordings
+from weir_runtime.bench.target import Target
+from weir_runtime.bench.traffic import Manners, Mix, Phase, Range, Traffic
 
 SPEECH = Path("tests/speech")
-FRAME_S, SLO_S = 0.1, 0.3
-FRAME = int(16_000 * FRAME_S) * 2
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-    process: psutil.Process
-
-    def cpu(self) -> tuple[float, float]:
-        """Seconds of CPU so far: of the process, and of its first thread, which is the event loop."""
-        loop = next(t for t in self.process.threads() if t.id == self.process.pid)
-        return sum(self.process.cpu_times()[:2]), loop.user_time + loop.system_time
-
-    def scrape(self) -> dict[str, float]:
-        """Samples of /metrics by name and labels."""
-        text = httpx.get(f"{self.url}/metrics", timeout=30).text
-        return {key: float(value) for key, value in re.findall(r"^(\w+\{?.*?\}?) ([\d.e+-]+)$", text, re.M)}
+SLO = Slo("interactive", 300, 95)
 
 
 @dataclass(frozen=True)
 class Point:
     streams: int
-    p95_s: float
-    lag_s: float  # of the clients' event loop, p99
-    cpu: float  # cores that the server used
-    loop: float  # of them, by the thread of sockets and core; the rest is the engine's
+    summary: Summary
+    loop: float  # cores that the thread of sockets and core used; the rest of `cpu` is the engine's
     rss: int
 
     @property
     def held(self) -> bool:
-        return self.p95_s <= SLO_S
+        return self.summary.verdict.held
+
+    @property
+    def p95_s(self) -> float:
+        return self.summary.verdict.measured_s or 0.0
+
+    @property
+    def lag_s(self) -> float:
+        """Of the clients' event loop, p99."""
+        return self.summary.lag_p99_s
+
+    @property
+    def cpu(self) -> float:
+        """Cores that the server used."""
+        return self.summary.cores or 0.0
 
 
 @contextmanager
-def server(model: str, max_streams: int) -> Iterator[Server]:
+def server(model: str, max_streams: int) -> Iterator[Target]:
     spec = {"model": {"variants": [{"name": model, "source": f"embedded://{model}"}]},
-            "admission": {"maxStreams": max_streams}}  # fmt: skip
+            "admission": {"maxStreams": max_streams}, "degradation": {"ladder": []}}  # fmt: skip
     with NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump({"spec": spec}, file)
         file.flush()
-        command = [str(Path(sys.executable).with_name("weir")), "serve", "--port", "0", "--log-level", "error"]
-        with subprocess.Popen([*command, "--threads", "1", "-f", file.name], stdout=subprocess.PIPE, text=True) as run:
-            assert run.stdout is not None
-            url = run.stdout.readline().split("listening on ")[1].strip()
-            try:
-                yield Server(url, psutil.Process(run.pid))
-            finally:
-                run.terminate()
+        with serving(Path(file.name), "--threads", "1") as target:
+            yield target
+
+
+def clips() -> list[Recording]:
+    """Minutes of real speech."""
+    return [one for folder in ("digits", "coffee") for one in read_recordings(SPEECH / folder)]
 
 
 def recordings() -> list[bytes]:
-    """Minutes of real speech, each clip followed by a second of silence."""
-    paths = sorted((SPEECH / "digits").glob("*.flac")) + sorted((SPEECH / "coffee").glob("*.flac"))
-    random.Random(1).shuffle(paths)
-    return [soundfile.read(path, dtype="int16")[0].tobytes() + bytes(32_000) for path in paths]
+    """The same as samples, each clip followed by a second of silence, in any order."""
+    shuffled = random.Random(1).sample(clips(), len(clips()))
+    return [b"".join(one.frames) + bytes(32_000) for one in shuffled]
 
 
-async def load(one: Server, n: int, seconds: float, **options: object) -> Point:
+async def load(target: Target, n: int, seconds: float) -> Point:
     """`n` streams for `seconds`; figures of the second half."""
-    clips, lags = recordings(), []
-    client, chance = AsyncClient(one.url), random.Random(n)
-    stop = asyncio.Event()
-
-    async def person() -> None:
-        pcm = b"".join(chance.sample(clips, 12))
-        async with client.stream(**{"class": "interactive", "words": False} | options) as stream:
-            reading = asyncio.create_task(drain(stream))
-            begin, at = monotonic() + chance.random(), 0
-            while not stop.is_set():
-                begin += FRAME_S
-                await asyncio.sleep(begin - monotonic())
-                lags.append(monotonic() - begin)
-                await stream.send(pcm[at : at + FRAME])
-                at = (at + FRAME) % (len(pcm) - FRAME)
-            await stream.cancel()
-            await reading
-
-    async def drain(stream) -> None:
-        async for _ in stream:
-            pass
-
-    people = [asyncio.create_task(person()) for _ in range(n)]
-    await asyncio.sleep(seconds / 2)
-    lags.clear()
-    before, cpu, began = one.scrape(), one.cpu(), monotonic()
-    await asyncio.sleep(seconds / 2)
-    used, took = [now - then for now, then in zip(one.cpu(), cpu, strict=True)], monotonic() - began
-    after, rss = one.scrape(), one.process.memory_info().rss
-    stop.set()
-    await asyncio.gather(*people)
-    lag = statistics.quantiles(lags, n=100)[98] if len(lags) > 100 else 0.0
-    return Point(n, quantile(before, after, 0.95), lag, used[0] / took, used[1] / took, rss)
-
-
-def quantile(before: dict[str, float], after: dict[str, float], share: float) -> float:
-    """From the histogram of total chunk times, interpolated within its bucket."""
-    buckets = []
-    for key, value in after.items():
-        found = re.search(r'weir_chunk_seconds_bucket\{.*breakpoint="total".*le="([^"]+)"', key)
-        if found and 'class="interactive"' in key:
-            buckets.append((float(found[1]), value - before.get(key, 0.0)))
-    buckets.sort()
-    total, low, below = buckets[-1][1], 0.0, 0.0
-    for high, count in buckets:
-        if count >= share * total:
-            return high if count == below or high == float("inf") else low + (high - low) * (
-                share * total - below) / (count - below)  # fmt: skip
-        low, below = high, count
-    return float("inf")
+    whole = Range(from_=seconds, to=seconds)
+    traffic = Traffic(phases=[Phase(seconds=seconds, streams=n)], mix=Mix(interactive=100), seed=n,
+                      stream=Manners(seconds=whole, speech_percent=86))  # fmt: skip
+    tapes = make_tapes(clips(), traffic)
+    run = await play(target, traffic, tapes, settle_s=seconds / 2)
+    first, last = run.loaded[0], run.loaded[-1]
+    loop = ((last.loop_s or 0.0) - (first.loop_s or 0.0)) / (last.at_s - first.at_s)
+    return Point(n, summarise(run, tapes, SLO), loop, last.rss or 0)
 
 
 async def most_streams(model: str, seconds: float, first: int) -> list[Point]:
     """Doubling until a promise breaks, then halving the gap; every point measured, in order."""
     points = []
-    with server(model, 2048) as one:
-        good, bad, n = 0, 0, first
-        while not bad or bad - good > max(2, good // 10):
-            point = await load(one, n, seconds)
-            points.append(point)
+    with server(model, 2048) as target:
+
+        async def measure(n: int) -> Summary:
+            points.append(await load(target, n, seconds))
+            point = points[-1]
             print(f"{model}: {n} streams, p95 {point.p95_s * 1000:.0f} ms, {point.cpu:.2f} cores", file=sys.stderr)
-            good, bad = (n, bad) if point.held else (good, n)
-            n = (good + bad) // 2 if bad else 2 * n
-            if n <= 1:
-                break
+            return point.summary
+
+        await find.most_streams(measure, first)
     return points
 
 
 async def front_and_memory(seconds: float) -> tuple[Point, Point]:
     """Few and many streams of the small model, far below its limit."""
-    with server("small", 512) as one:
-        return await load(one, 4, seconds), await load(one, 40, seconds)
+    with server("small", 512) as target:
+        return await load(target, 4, seconds), await load(target, 40, seconds)
+
+
+__all__ = ["FRAME_S", "front_and_memory", "most_streams", "recordings"]

@@ -19,9 +19,12 @@ Resource = Literal["device", "front", "slots", "memory"]
 MARGIN = 0.1  # below `enter` that a forecast must stay for a step to be left
 STEEP = 1.3  # times `enter`
 HURRY = 0.2  # of a dwell, while it is steep
+ALIKE = 0.7  # of the fullest resource's share: one that is as full is at fault too
+GENTLY = 0.1  # of the streams, that a refused class may add per decision
 TELLING = 0.01  # of a load: what a step must spare to be worth entering
 RELAX = 0.02  # that a remembered limit grows by per dwell of calm; half of it after each further overload
 LEAST_LIMIT = 0.1
+SURGE = 1.25  # times what was forecast: so much more is another load
 UNLIMITED = Forecast(float("inf"), float("inf"))
 
 
@@ -40,7 +43,8 @@ class LadderState:
     in_force: tuple[int, ...] = ()  # places in Plan.steps, ascending
     changed_at: float = float("-inf")
     seen_at: float = float("-inf")
-    settled: bool = True  # calm has been seen since the last change
+    fits_since: float = float("inf")  # without the highest step
+    left: Forecast | None = None  # what was forecast when a step was left, if that was the last change
     limit: Forecast = UNLIMITED
     overloads: int = 0  # that set a limit
 
@@ -80,10 +84,10 @@ def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> De
     calm = all(signal.value < signal.recover for signal in signals)
     state = _remember(plan, state, calm, now)
     if pressing:
-        return _climb(plan, window, state, pressing, now)
-    if calm and state.in_force and now - state.changed_at >= plan.dwell_s:
+        return _climb(plan, window, replace(state, fits_since=float("inf")), pressing, now)
+    if calm and state.in_force:
         return _descend(plan, window, state, now)
-    return Decision(state)
+    return Decision(replace(state, fits_since=float("inf")))
 
 
 def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Iterator[Signal]:
@@ -105,6 +109,26 @@ def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Itera
     yield Signal("hostMemory", 100 * window.memory, memory.enter, memory.recover, ("memory",))
 
 
+def room(plan: Plan, window: LoadWindow, state: LadderState, usual: float) -> int:
+    """How many streams a refused class may still open before the next decision, where `usual` streams made this load: a
+    server that refuses a class keeps itself as full as it can be, or those who leave would leave it empty.
+    """
+    steps = state.steps(plan)
+    if not all(signal.value < signal.recover or signal.name == "slotsUsed"
+               for signal in read_signals(plan, window, steps)):  # fmt: skip
+        return 0
+    free = int(window.slots_total * plan.signals.slots_used.enter / 100 - window.slots_used - 1e-9)
+    if usual < 1:
+        return max(0, min(1, free))
+    load, want = forecast(plan.costs, window, steps, steps), plan.signals
+    share = max(
+        load.device / min(want.device_utilization.enter / 100, state.limit.device),
+        load.front / min(want.front_utilization.enter / 100, state.limit.front),
+    ) / (1 - MARGIN)  # fmt: skip
+    most = usual / share if share > 0 else float("inf")
+    return max(0, min(free, max(1, int(usual * GENTLY)), int(min(most, 1e9)) - window.streams))
+
+
 def _remember(plan: Plan, state: LadderState, calm: bool, now: float) -> LadderState:
     """Calm lets a remembered limit grow, slowly, and more slowly each time that it proved right."""
     passed = 0.0 if state.seen_at == float("-inf") else now - state.seen_at
@@ -112,25 +136,22 @@ def _remember(plan: Plan, state: LadderState, calm: bool, now: float) -> LadderS
         return replace(state, seen_at=now)
     grown = 1 + RELAX * passed / plan.dwell_s / 2 ** min(state.overloads, 30)
     limit = Forecast(state.limit.device * grown, state.limit.front * grown)
-    return replace(state, seen_at=now, settled=True, limit=limit)
+    return replace(state, seen_at=now, limit=limit)
 
 
 def _climb(plan: Plan, window: LoadWindow, state: LadderState, pressing: list[Signal], now: float) -> Decision:
     steps = state.steps(plan)
-    resources = {resource for signal in pressing for resource in signal.speaks_of}
+    load = forecast(plan.costs, window, steps, steps)
+    busiest = _busiest(plan, load)
+    resources = {resource for signal in pressing for resource in signal.speaks_of
+                 if len(signal.speaks_of) == 1 or resource in busiest}  # fmt: skip
     place = next((n for n, step in enumerate(plan.steps) if n not in state.in_force
                   and _relieves(plan, window, steps, step, resources)), None)  # fmt: skip
-    if place is None or now - state.changed_at < _pause(plan, window, plan.steps[place], pressing):
+    if place is None or now - state.changed_at < _pause(plan, window, state, plan.steps[place], pressing):
         return Decision(state)
-    limit, overloads = state.limit, state.overloads
-    if state.settled and any(len(signal.speaks_of) > 1 for signal in pressing):  # measured, not forecast
-        load = forecast(plan.costs, window, steps, steps)
-        limit = Forecast(
-            min(limit.device, max(load.device, LEAST_LIMIT)), min(limit.front, max(load.front, LEAST_LIMIT))
-        )
-        overloads += 1
+    state = _learn(state, load, busiest)
     in_force = tuple(sorted((*state.in_force, place)))
-    after = replace(state, in_force=in_force, changed_at=now, settled=False, limit=limit, overloads=overloads)
+    after = replace(state, in_force=in_force, changed_at=now, left=None)
     return Decision(after, entered=plan.steps[place], reason="; ".join(str(signal) for signal in pressing))
 
 
@@ -148,13 +169,48 @@ def _relieves(plan: Plan, window: LoadWindow, steps: Sequence[Step], step: Step,
             return device or ("front" in resources and then.front < now.front * (1 - TELLING))
 
 
-def _pause(plan: Plan, window: LoadWindow, step: Step, pressing: list[Signal]) -> float:
-    """How long after the last change this step may be entered."""
+def _learn(state: LadderState, load: Forecast, busiest: set[Resource]) -> LadderState:
+    """After a step was left one has to be entered, and not since more is asked: what was forecast then is too much."""
+    left = state.left
+    if left is None:
+        return state
+    device = "device" in busiest and load.device <= SURGE * left.device
+    front = "front" in busiest and load.front <= SURGE * left.front
+    limit = Forecast(
+        min(state.limit.device, max(left.device, LEAST_LIMIT)) if device else state.limit.device,
+        min(state.limit.front, max(left.front, LEAST_LIMIT)) if front else state.limit.front,
+    )
+    return replace(state, limit=limit, overloads=state.overloads + (device or front))
+
+
+def _busiest(plan: Plan, load: Forecast) -> set[Resource]:
+    """Whose fault a queue or a late result is: the resource that is fullest, and the other if it is nearly as full."""
+    want = plan.signals
+    used: dict[Resource, float] = {
+        "device": load.device / want.device_utilization.enter,
+        "front": load.front / want.front_utilization.enter,
+    }
+    return {resource for resource, share in used.items() if share >= ALIKE * max(used.values())}
+
+
+def _pause(plan: Plan, window: LoadWindow, state: LadderState, step: Step, pressing: list[Signal]) -> float:
+    """How long after the last change this step may be entered. Signals remember the last seconds: where the load fits
+    under the steps in force and the queue grows no more, what they tell is what was before the last change."""
     if step.action == "closeLongest":
         return 0.0
     growing = window.queue_slope * plan.dwell_s >= plan.signals.queue_depth.enter
+    if not growing and window.queue_slope <= 0 and _fits(plan, window, state, state.steps(plan)):
+        return plan.dwell_s
     steep = growing or any(signal.value >= STEEP * signal.enter for signal in pressing)
     return plan.dwell_s * (HURRY if steep else 1.0)
+
+
+def _fits(plan: Plan, window: LoadWindow, state: LadderState, then: Sequence[Step]) -> bool:
+    """Whether the load stays under `enter`, and under what was overload once, with a margin under the steps `then`."""
+    load, want = forecast(plan.costs, window, state.steps(plan), then), plan.signals
+    return load.device < (1 - MARGIN) * min(want.device_utilization.enter / 100, state.limit.device) and load.front < (
+        1 - MARGIN
+    ) * min(want.front_utilization.enter / 100, state.limit.front)
 
 
 def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:
@@ -165,14 +221,12 @@ def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> 
         refused = {name for step in rest if step.action in ("refuse", "refuseAll") for name in step.classes}
         window = with_openings(window, [name for name in leaving.classes if name not in refused])
     then = forecast(plan.costs, window, steps, rest)
-    want = plan.signals
-    fits = (
-        then.device < (1 - MARGIN) * min(want.device_utilization.enter / 100, state.limit.device)
-        and then.front < (1 - MARGIN) * min(want.front_utilization.enter / 100, state.limit.front)
-        and 100 * window.slots_used < want.slots_used.enter * window.slots_total
-    )
-    if not fits:
-        return Decision(state)
-    after = replace(state, in_force=state.in_force[:-1], changed_at=now, settled=False)
+    slots = 100 * window.slots_used < plan.signals.slots_used.enter * window.slots_total
+    if not slots or not _fits(plan, window, state, rest):
+        return Decision(replace(state, fits_since=float("inf")))
+    since = min(state.fits_since, now)
+    if now - max(since, state.changed_at) < plan.dwell_s:
+        return Decision(replace(state, fits_since=since))
+    after = replace(state, in_force=state.in_force[:-1], changed_at=now, fits_since=now, left=then)
     reason = f"calm; without it device {100 * then.device:.0f} %, front {100 * then.front:.0f} %"
     return Decision(after, left=leaving, reason=reason)

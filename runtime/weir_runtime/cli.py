@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "transcribe", "models", "keys", "demo", "bench")
+COMMANDS = ("serve", "transcribe", "models", "keys", "demo", "bench", "simulate")
 
 
 class Commands(click.Group):

@@ -2,19 +2,21 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, calm, plans, window_of
 
 from weir_api.degradation import CLASSES, Rung, Signals, Threshold
-from weir_api.forecast import Costs, forecast, with_openings
-from weir_api.ladder import HURRY, LadderState, Plan, decide, read_signals
+from weir_api.forecast import Costs, Forecast, forecast, with_openings
+from weir_api.ladder import HURRY, UNLIMITED, LadderState, Plan, decide, read_signals
 from weir_api.load import ClassLoad, Demand
 from weir_api.policy import refuses, steps_of
 
 TICK_S = 0.25
+STEADY_S, LONG_S = 0.5, 2.5  # ticks of long runs
 MOMENTS = st.lists(st.tuples(WINDOWS, st.sampled_from([0.25, 1.0, 5.0, 30.0])), min_size=1, max_size=12)
 
 
@@ -29,7 +31,7 @@ def walk(plan, windows):
 
 
 def climbed(plan, in_force, at=0.0):
-    return LadderState(in_force=tuple(in_force), changed_at=at, seen_at=at, settled=False)
+    return LadderState(in_force=tuple(in_force), changed_at=at, seen_at=at, fits_since=at)
 
 
 # ---- any windows in any order
@@ -170,48 +172,57 @@ def thresholds(enter, recover):
 
 
 @given(SANE_COSTS | COSTS, st.floats(0.05, 4), SHARES, ENTER_RECOVER, st.integers(0, 400))
-@settings(max_examples=60, deadline=None)
-def test_steady_load_settles_and_every_step_is_entered_once_at_most(costs, device, shares, levels, opening):
+@settings(max_examples=10, deadline=None, phases=[Phase.generate])
+def test_steady_load_settles_and_no_step_is_entered_twice(costs, device, shares, levels, opening):
     """A queue that grows with what the device cannot do, and openings that are tried again and again."""
     plan = Plan(steps_of(DEFAULT, CLASSES), thresholds(*levels), 2, costs)
     demand, state, queue = demand_of(device, costs, shares), LadderState(), 0.0
     changes = []
-    for tick in range(800):
+    for tick in range(300):
         steps = state.steps(plan)
         refused = {name: opening if refuses(steps, name) else 0 for name in CLASSES}
         classes = {name: ClassLoad(10, None, 1.0, refused[name]) for name in CLASSES}
         window = window_of(demand, classes=classes, queue_chunks=round(queue))
         load = forecast(costs, window, steps, steps).device
-        queue = min(5000.0, max(0.0, queue + 100 * TICK_S * (load - 1)))
-        decision = decide(plan, window, state, tick * TICK_S)
+        queue = min(5000.0, max(0.0, queue + 100 * STEADY_S * (load - 1)))
+        decision = decide(plan, window, state, tick * STEADY_S)
         state = decision.state
         changes += [step.name for step in (decision.entered, decision.left) if step]
-    entries = [name for name in changes if changes.count(name) > 2]
-    assert not entries, changes
+    again = [name for name in changes if changes.count(name) > 2]
+    assert not again, changes
 
 
 def overload(plan, device, wrong, seconds):
-    """Number of changes in a time in which the device needs `wrong` times what the costs say, and nobody knows."""
+    """When something changes, where the device needs `wrong` times what the costs say, and nobody knows."""
     demand, state, queue, changes = demand_of(device, plan.costs, (0.4, 0.3, 0.3)), LadderState(), 0.0, []
-    for tick in range(round(seconds)):
+    for tick in range(round(seconds / LONG_S)):
         steps = state.steps(plan)
         window = window_of(demand, queue_chunks=round(queue))
         load = wrong * forecast(plan.costs, window, steps, steps).device
-        queue = min(2000.0, max(0.0, queue + 200 * (load - 1)))
-        decision = decide(plan, window, state, float(tick))
+        queue = min(2000.0, max(0.0, queue + 200 * LONG_S * (load - 1)))
+        decision = decide(plan, window, state, tick * LONG_S)
         state = decision.state
-        changes += [step.name for step in (decision.entered, decision.left) if step]
+        changes += [tick * LONG_S] if decision.entered or decision.left else []
     return changes
 
 
-@given(SANE_COSTS, st.floats(0.3, 3), st.sampled_from([1.3, 1.6, 2.0, 4.0]))
-@settings(max_examples=15, deadline=None)
+@given(SANE_COSTS, st.floats(0.3, 1.2), st.sampled_from([1.3, 1.6, 2.0, 4.0]))
+@settings(max_examples=5, deadline=None)
 def test_costs_that_are_wrong_do_not_make_it_swing(costs, device, wrong):
     plan = Plan(steps_of(DEFAULT, CLASSES), Signals(), 5, costs)
-    changes = overload(plan, device, wrong, 3600)
-    assert len(changes) <= 60, "without a memory it would be a change every few dwells: hundreds"
-    late = overload(plan, device, wrong, 7200)[len(changes) :]
-    assert len(late) <= max(6, len(changes) / 2), "and ever fewer"
+    changes = overload(plan, device, wrong, 5400)
+    assert sum(at < 3600 for at in changes) <= 40, "without a memory it would be a change every few dwells: hundreds"
+    assert sum(at >= 3600 for at in changes) <= 12, "and ever fewer"
+
+
+def test_a_rung_that_is_needed_though_the_costs_say_otherwise_is_tried_again_ever_more_rarely():
+    """A load of 1.009 with the step left, 0.78 by the costs: too little for calm, so calm shows only below it."""
+    costs = Costs({"large": {2: 0.1, 7: 0.222, 14: 0.4}, "small": {2: 0.05, 7: 0.112, 14: 0.2}})
+    plan = Plan(steps_of(DEFAULT, CLASSES), Signals(), 5, costs)
+    changes = overload(plan, 1.44, 1.3, 5400)
+    assert len(changes) <= 40
+    pauses = [after - before for before, after in pairwise(changes)]
+    assert max(pauses[-3:]) > 4 * max(pauses[:10])
 
 
 # ---- cases
@@ -256,7 +267,9 @@ def test_the_memory_guard_waits_for_no_dwell():
     assert decide(PLAN, window_of(memory=0.91), others, 10.25).entered is None
 
 
-@pytest.mark.parametrize("steep", [{"queue_chunks": 260}, {"queue_chunks": 200, "queue_slope": 40.0}])
+@pytest.mark.parametrize(
+    "steep", [{"queue_chunks": 260, "queue_slope": 0.1}, {"queue_chunks": 200, "queue_slope": 40.0}]
+)
 def test_it_hurries_while_it_is_steep(steep):
     state = climbed(PLAN, [0], at=10.0)
     assert decide(PLAN, window_of(**steep), state, 10.75).entered is None
@@ -273,7 +286,7 @@ def test_a_step_that_halves_the_load_is_not_left_while_the_load_would_be_too_hig
     for frames, left in ((950.0, False), (820.0, False), (800.0, True)):
         decision = decide(PLAN, window_of([Demand("interactive", "large", 2, frames)]), state, 5.0)
         assert (decision.left is not None) == left
-    assert decision.reason == "calm; without it device 80 %, front 0 %"
+    assert decision.reason == "calm; without it device 80 %, front 9 %"
 
 
 def test_refused_openings_keep_a_refusal_in_force():
@@ -305,21 +318,53 @@ def test_of_two_refusals_the_upper_is_left_where_the_lower_still_keeps_the_many_
     assert decide(PLAN, window, decision.state, 10.0).left is None
 
 
-def test_what_was_overload_once_is_remembered():
+def test_a_queue_that_falls_is_of_the_past_and_makes_nobody_hurry():
+    """Steps follow each other in a second while it gets worse; what waits from before they took hold is waited out."""
+    state = climbed(PLAN, [0], at=10.0)
+    falling = window_of((Demand("interactive", "large", 2, 500.0),), queue_chunks=260, queue_slope=-1.0)
+    assert decide(PLAN, falling, state, 14.75).entered is None
+    assert decide(PLAN, falling, state, 15.0).entered is not None
+    too_much = window_of((Demand("interactive", "large", 2, 950.0),), queue_chunks=260, queue_slope=-1.0)
+    assert decide(PLAN, too_much, state, 11.0).entered is not None
+
+
+def test_a_lull_is_no_reason_to_leave():
+    chunks = next(n for n, step in enumerate(PLAN.steps) if step.action == "largerChunks")
+    state, now = climbed(PLAN, [chunks]), 0.0
+    for frames in (600.0, 900.0) * 20:  # every other moment it would fit
+        now += 2.0
+        decision = decide(PLAN, window_of((Demand("interactive", "large", 2, frames),)), state, now)
+        state = decision.state
+        assert decision.left is None
+
+
+def test_a_step_that_has_to_be_entered_again_shows_that_the_forecast_was_wrong():
     """The costs say 40 %, the queue says too much: below that load, and its margin, is where steps are left."""
     demand = (Demand("interactive", "large", 2, 400.0),)
-    decision = decide(PLAN, window_of(demand, queue_chunks=200), LadderState(), 0.0)
+    before = replace(climbed(PLAN, []), left=Forecast(0.4, 0.0))
+    decision = decide(PLAN, window_of(demand, queue_chunks=200), before, 5.0)
     assert decision.entered.name == "chunks of 560 ms"
     assert (decision.state.limit.device, decision.state.overloads) == (pytest.approx(0.4), 1)
-    state = decide(PLAN, window_of(demand), decision.state, 5.0)
-    assert state.left is None, "0.4 was too much"
+    assert decision.state.limit.front == math.inf, "the front had nothing to do with it"
+    again = replace(decision.state, fits_since=5.0)
+    assert decide(PLAN, window_of(demand), again, 10.0).left is None, "0.4 was too much"
     fewer = (Demand("interactive", "large", 2, 350.0),)
-    assert decide(PLAN, window_of(fewer), decision.state, 5.0).left is not None
+    assert decide(PLAN, window_of(fewer), again, 10.0).left is not None
+
+
+def test_more_that_is_asked_says_nothing_about_what_was_forecast():
+    surge = (Demand("interactive", "large", 2, 800.0),)
+    before = replace(climbed(PLAN, []), left=Forecast(0.4, 0.0))
+    decision = decide(PLAN, window_of(surge, queue_chunks=200), before, 5.0)
+    assert decision.entered is not None
+    assert decision.state.limit == UNLIMITED
 
 
 def test_a_memory_fades_in_calm_and_more_slowly_each_time_that_it_proved_right():
+    chunks = next(n for n, step in enumerate(PLAN.steps) if step.action == "largerChunks")
+
     def dwells_until_left(overloads):
-        state = replace(climbed(PLAN, [2]), limit=forecast(COST, window, (), ()), overloads=overloads)
+        state = replace(climbed(PLAN, [chunks]), limit=Forecast(0.4, 0.1), overloads=overloads)
         for n in range(1, 1000):
             decision = decide(PLAN, window, state, 5.0 * n)
             if decision.left:
@@ -336,10 +381,13 @@ def test_a_memory_fades_in_calm_and_more_slowly_each_time_that_it_proved_right()
 
 def test_a_step_that_is_entered_on_the_way_up_sets_no_second_limit():
     window = window_of([Demand("interactive", "large", 2, 800.0)], queue_chunks=400)
-    states = [decision.state for _, _, decision, _ in walk(PLAN, [(window, 5.0)] * 4)]
+    state, states = replace(climbed(PLAN, []), left=Forecast(0.8, 0.0)), []
+    for n in range(1, 5):
+        state = decide(PLAN, window, state, 5.0 * n).state
+        states.append(state)
     assert [len(state.in_force) for state in states] == [1, 2, 3, 4]
     assert {state.overloads for state in states} == {1}
-    assert {state.limit.device for state in states} == {pytest.approx(0.8)}
+    assert [state.limit.device for state in states] == pytest.approx([0.8] * 4)
 
 
 def test_what_the_signals_forecast_is_no_limit():

@@ -2,9 +2,9 @@
 
 Rules: voice activity goes before recognition, since it decides what there is to recognise; but what comes to be heard
 while the device is busy with it waits for a step, or many streams would keep the engine from its turn for ever; what
-was handed out is in flight and its streams are not handed out again until the answer is in; a batch that fails is tried again in halves
-until the row that fails it stands alone, and only that stream loses its chunk. What goes next, who is let in and how
-the pipeline bends is scheduler.py's; here are the streams.
+was handed out is in flight and its streams are not handed out again until the answer is in; a batch that fails is tried
+again in halves until the row that fails it stands alone, and only that stream loses its chunk. What goes next, who is
+let in and how the pipeline bends is scheduler.py's; here are the streams.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from weir_api.degradation import ClassName
 from weir_api.forecast import Costs, forecast
-from weir_api.ladder import Decision, LadderState, Plan, decide
+from weir_api.ladder import Decision, LadderState, Plan, decide, room
 from weir_api.load import LoadWindow
 from weir_api.policy import Step, Treatment, larger_mode, refuses, shown, smaller_variant, steps_of, treatment_of
 from weir_api.v1alpha1 import StreamingPipelineSpec
@@ -67,6 +67,7 @@ class Scheduler:
         self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
         self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
         self.device_s = dict.fromkeys(spec.classes, 0.0)  # that each class has had
+        self._room = 0  # streams of the highest refused class that may still be let in
         self._treatments = {name: Treatment() for name in spec.classes}
         self._retries: list[list[Chunk]] = []
         self._tried: set[int] = set()  # ids of chunks that failed before
@@ -81,14 +82,20 @@ class Scheduler:
         if self.breaker.refuses(now):
             return Refused(stream, "breaker", self.breaker.wait_s(now), "the engine fails; it is being tried again")
         step = refuses(self.in_force, priority)
-        if step is not None:
+        if step is not None and not (self._room and self._is_next(step)):
             return Refused(stream, "rung", RETRY_S, f"under load: {step.name} (rung {step.rung})")
         return None
 
     def open(self, priority: ClassName, now: float) -> int:
         """A slot for a stream that was not refused."""
         self.breaker.opened(now)
+        if refuses(self.in_force, priority) is not None:
+            self._room -= 1
         return self.door.open(priority)
+
+    def _is_next(self, step: Step) -> bool:
+        """Whether room goes to the class that `step` refuses: the highest that is refused."""
+        return step == next(s for s in reversed(self.in_force) if s.action in ("refuse", "refuseAll"))
 
     def close(self, slot: int, priority: ClassName) -> None:
         self.door.close(slot, priority)
@@ -163,12 +170,14 @@ class Scheduler:
     def tick(self, host: Host, now: float) -> Decision:
         """To be called every vitals.TICK_S: close the tick and decide."""
         self.host = host
-        self.vitals.tick(self.queue.n_chunks)
+        self.vitals.tick(self.queue.n_chunks, self.door.slots.used)
         if abs(self.vitals.slowdown / self._slowdown - 1) > TELLING:
             self._slowdown = self.vitals.slowdown
             self._rows = self._most_rows()
-        decision = decide(self.plan, self.window(), self.state, now)
+        window = self.window()
+        decision = decide(self.plan, window, self.state, now)
         self.state = decision.state
+        self._room = room(self.plan, window, self.state, self.vitals.usual_streams)
         if decision.entered or decision.left:
             self._treatments = {name: treatment_of(self.in_force, name) for name in self._treatments}
         return decision

@@ -56,7 +56,7 @@ class Stream:
         self.treatment = Treatment()
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now
-        self._paced = float("-inf")  # when the audio so far would have arrived, sent as it was spoken
+        self._paced = now  # when the audio so far would have arrived, sent as it was spoken
         self.audio = AudioBuffer()
         self.agenda = Agenda(opened.stream)
         self.detecting: object | None = None  # the run of windows that is with the detector

@@ -14,7 +14,7 @@ from weir_api.load import ClassLoad, Demand
 TICK_S = 0.25
 TICKS = 12
 FASTEST = 0.1  # of what was measured: no device is quicker than that
-REFUSED_TICKS = 40  # those who were refused come again within this time
+REFUSED_TICKS = 14  # about as long as the refused are told to wait: each of them counts once
 Key = tuple[ClassName, str, int]  # class, variant and mode at full quality
 
 
@@ -26,6 +26,7 @@ class _Tick:
     took_s: float = 0.0  # engine calls
     expected_s: float = 0.0
     queue_chunks: int = 0  # at its end
+    streams: int = 0
 
 
 class Vitals:
@@ -53,9 +54,9 @@ class Vitals:
     def refused(self, priority: ClassName) -> None:
         self._refused[-1][priority] = self._refused[-1].get(priority, 0) + 1
 
-    def tick(self, queue_chunks: int) -> None:
+    def tick(self, queue_chunks: int, streams: int = 0) -> None:
         """A tick is over."""
-        self._tick.queue_chunks = queue_chunks
+        self._tick.queue_chunks, self._tick.streams = queue_chunks, streams
         self._ticks.append(self._tick)
         self._tick = _Tick()
         self._refused.append({})
@@ -77,6 +78,11 @@ class Vitals:
             for key, n in tick.frames.items():
                 frames[key] = frames.get(key, 0) + n
         return tuple(Demand(*key, n / self._span) for key, n in frames.items())
+
+    @property
+    def usual_streams(self) -> float:
+        """Open at once, on average: those whose load the window shows."""
+        return sum(tick.streams for tick in self._ticks) / max(1, len(self._ticks))
 
     @property
     def windows_per_s(self) -> float:
