@@ -10,10 +10,10 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test check fix bench errors picture lock clean
+.PHONY: help setup demo test check fix bench bench-overload errors picture lock clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/test.stamp  ## make .venv with everything that the tests and the demo need
 
@@ -36,6 +36,9 @@ fix: .venv/test.stamp  ## format and repair what a tool can repair
 
 bench: .venv/test.stamp  ## speed and memory as ratios, one run
 	$(BIN)/python hack/bench.py
+
+bench-overload: .venv/test.stamp  ## a real server at twice its capacity, into docs/overload.md
+	$(BIN)/python hack/overload.py
 
 errors: .venv/test.stamp  ## word error rates of the embedded models, into docs/error-rates.md
 	$(BIN)/python hack/error_rates.py > docs/error-rates.md

@@ -14,6 +14,7 @@ from weir_api.policy import FRAME_MS, Step, larger_mode, smaller_variant, treatm
 INTERIM_HZ = 10.0  # that a speaking stream has at full quality, unless its chunks are longer
 CHUNK_S = 150e-6  # of the front's thread: what core and writing take for a chunk
 INTERIM_S = 150e-6  # and for an interim
+STAGES_S = 15e-6  # and for an interim whose text goes through optional stages, twice
 RESAMPLE_S = 100e-6  # per second of a stream: what the cheap resampler spares, or a client that sends less
 
 
@@ -86,6 +87,8 @@ def _front(costs: Costs, window: LoadWindow, steps: Sequence[Step]) -> float:
         speaking = row.frames_per_s * FRAME_MS / 1000
         chunks = row.frames_per_s / mode
         interims = min(chunks, speaking * min(INTERIM_HZ, treatment.max_interim_hz))
-        load += chunks * CHUNK_S + interims * INTERIM_S
+        entry = window.classes[row.priority]
+        staged = entry.staged / entry.streams if entry.streams and treatment.stages else 0.0
+        load += chunks * CHUNK_S + interims * (INTERIM_S + staged * STAGES_S)
     lowered = any(step.action == "lowerSampleRate" for step in steps)
     return load + (0.0 if lowered else window.high_rate_streams * RESAMPLE_S)

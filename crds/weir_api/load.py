@@ -22,6 +22,7 @@ class ClassLoad:
     latency_p95_s: float | None  # chunk to result; None: nothing was measured
     promise_s: float | None  # its latencyMs; None: best effort
     refused: int  # openings turned away in the window
+    staged: int = 0  # streams whose text goes through optional stages
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ CLASS = st.builds(
     latency_p95_s=st.none() | st.floats(0, 3),
     promise_s=st.none() | st.floats(0.02, 2),
     refused=st.integers(0, 100),
+    staged=st.integers(0, 200),
 )
 WINDOWS = st.builds(
     LoadWindow,

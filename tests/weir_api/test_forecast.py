@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, window_of
 
 from weir_api.degradation import CLASSES, Rung
-from weir_api.forecast import CHUNK_S, INTERIM_S, RESAMPLE_S, Costs, forecast, with_openings
+from weir_api.forecast import CHUNK_S, INTERIM_S, RESAMPLE_S, STAGES_S, Costs, forecast, with_openings
 from weir_api.load import ClassLoad, Demand
 from weir_api.policy import steps_of
 
 STEPS = steps_of(DEFAULT, CLASSES)
 SOME_STEPS = st.sets(st.sampled_from(STEPS)).map(lambda some: tuple(step for step in STEPS if step in some))
+STAGES_OFF = steps_of([Rung(action="optionalStages")], ["batch"])
 TINY = 1 + 1e-9
 
 
@@ -60,8 +61,8 @@ DEMAND = Demand("interactive", "large", 2, 500.0)
 
 def test_the_device_does_chunks_and_larger_ones_and_smaller_models_are_fewer_seconds():
     window = window_of([DEMAND], detector=0.1, slowdown=2.0)
-    larger, smaller = (steps_of([Rung(action=action)], CLASSES) for action in ("largerChunks", "smallerVariant"))
-    device = [forecast(SMALL, window, (), steps).device for steps in ((), larger, smaller, larger + smaller)]
+    both = steps_of([Rung(action="largerChunks"), Rung(action="smallerVariant")], CLASSES)
+    device = [forecast(SMALL, window, (), steps).device for steps in ((), both[:1], both[1:], both)]
     assert device == pytest.approx([2 * (0.1 + 0.5), 2 * (0.1 + 0.25), 2 * (0.1 + 0.25), 2 * (0.1 + 0.125)])
 
 
@@ -107,3 +108,13 @@ def test_a_class_without_streams_of_its_own_keeps_what_it_still_asks_for():
     old = Demand("batch", "large", 2, 100.0)
     more = with_openings(window_of([DEMAND, old], classes=classes), ["batch"])
     assert more.demand == (DEMAND, old, Demand("batch", "large", 2, 120.0))
+
+
+def test_stages_cost_the_front_until_they_are_left_out():
+    costs = Costs({"large": {2: 0.001}})
+    window = window_of((Demand("batch", "large", 2, 1250.0),), front=0.5)
+    batch = ClassLoad(100, None, None, 0, staged=100)
+    window = replace(window, classes=dict(window.classes) | {"batch": batch})
+    with_stages, without = forecast(costs, window, (), ()), forecast(costs, window, (), STAGES_OFF)
+    assert without.front == pytest.approx(with_stages.front - 625 * STAGES_S)
+    assert without.device == with_stages.device

@@ -31,16 +31,16 @@ def ladder(*actions):
     return [Rung(action=action) for action in actions]
 
 
-def test_a_rung_that_goes_class_by_class_is_one_step_each_and_the_lowest_class_goes_first():
+def test_a_rung_that_goes_class_by_class_has_a_step_for_each_and_the_lowest_class_goes_first():
     steps = steps_of(ladder("largerChunks", "smallerVariant", "optionalStages", "refuseAll"), CLASSES)
     assert [(step.rung, step.name, step.classes) for step in steps] == [
         (1, "chunks of 560 ms", CLASSES),
         (2, "smaller model: batch", ("batch",)),
-        (2, "smaller model: standard", ("standard",)),
-        (2, "smaller model: interactive", ("interactive",)),
+        (2, "smaller model: standard", ("batch", "standard")),
+        (2, "smaller model: interactive", ("batch", "standard", "interactive")),
         (3, "optional stages off: batch", ("batch",)),
-        (3, "optional stages off: standard", ("standard",)),
-        (3, "optional stages off: interactive", ("interactive",)),
+        (3, "optional stages off: standard", ("batch", "standard")),
+        (3, "optional stages off: interactive", ("batch", "standard", "interactive")),
         (4, "all refused", CLASSES),
     ]
 
@@ -75,7 +75,7 @@ def test_more_steps_never_make_it_gentler(rungs, offered, data):
     assert harsh.stages <= gentle.stages
     assert harsh.chunk_ms >= gentle.chunk_ms
     assert harsh.smaller >= gentle.smaller
-    assert set(harsh.names) >= set(gentle.names)
+    assert len(harsh.names) >= len(gentle.names), "one for each rung that touches it"
     assert refuses(fewer, priority) is None or refuses(more, priority) is not None
     assert shown(fewer)[0] <= shown(more)[0]
     own, modes = data.draw(st.sampled_from(VARIANTS)), (1, 2, 7, 14)

@@ -12,12 +12,13 @@ from weir_api.degradation import CLASSES, ClassName
 from weir_runtime.bench import quantiles
 from weir_runtime.bench.plan import FRAME_S
 from weir_runtime.bench.quantiles import Histogram, Spread, spread, spread_of
-from weir_runtime.bench.record import Run, StreamRecord
+from weir_runtime.bench.record import Notice, Run, StreamRecord
 from weir_runtime.bench.speech import Tape
 from weir_runtime.word_errors import WordErrors, count_errors
 
 SLOW_CLIENT_S = 0.05  # a client that is later than this with its frames measures itself
 EDGE_MS = 1000  # before the place where a recording breaks off: a segment may reach over it
+INTERIMS = "interims at"  # as weir_api/policy.py names that step
 SLACK_MS = 200  # by which voice activity may place a beginning or an end otherwise than the recording does
 Finals = Sequence[tuple[int, int, str]]  # start_ms, end_ms, text
 
@@ -182,10 +183,15 @@ def _compare_texts(
     match compare(stream, tape, reference[stream.tape]):
         case True:
             figures.equal += 1
-        case False if any(notice.code == "degraded" for notice in stream.notices):
+        case False if any(_changes_text(notice) for notice in stream.notices):
             figures.announced += 1
         case False:
             figures.unequal += 1
+
+
+def _changes_text(notice: Notice) -> bool:
+    """Whether this announced something that text may depend on: anything but slower interims."""
+    return any(not name.startswith(INTERIMS) for name in notice.in_force)
 
 
 def _histogram(run: Run, name: str, priority: ClassName, breakpoint_: str = "") -> Histogram | None:

@@ -15,7 +15,7 @@ from weir_runtime.bench.plan import FRAME_S, Turn, Visit, class_at, turns
 from weir_runtime.bench.record import Notice, Refusal, Run, Series, StreamRecord
 from weir_runtime.bench.speech import Tape
 from weir_runtime.client import AsyncClient, AsyncStream, ClientError, Refused, events
-from weir_runtime.client.events import Closed, Error, Final, Interim, Ready, ServerEvent
+from weir_runtime.client.events import Closed, Error, Final, Interim, ServerEvent
 
 FRAME_MS = 100
 WAIT_S = 1.0  # after a refusal that names no time
@@ -126,10 +126,8 @@ def _delay(series: Series, at_s: float, begin_s: float, end_ms: int) -> None:
 
 def _note(record: StreamRecord, event: ServerEvent, at_s: float) -> None:
     match event:
-        case Ready(degraded=True):
-            record.notices.append(Notice(at_s, 0, "degraded"))
-        case events.Warning(code=code, audio_ms=audio_ms):
-            record.notices.append(Notice(at_s, audio_ms, code))
+        case events.Warning(code=code, audio_ms=audio_ms, in_force=in_force):
+            record.notices.append(Notice(at_s, audio_ms, code, tuple(in_force)))
         case Error(code=code):
             record.errors.append(code)
             if event.start_ms is not None and event.end_ms is not None:

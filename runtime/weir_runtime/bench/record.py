@@ -27,6 +27,7 @@ class Notice:
     at_s: float
     audio_ms: int
     code: str
+    in_force: tuple[str, ...] = ()  # steps of the ladder that touch the stream
 
 
 @dataclass(slots=True)

@@ -41,8 +41,8 @@ class CircuitBreaker:
                     self._opened = self._probing = None
             case "closed":
                 self._count(failed, now)
-            case "open":
-                pass  # what was on its way
+            case _:
+                pass  # open: what was on its way
 
     def refuses(self, now: float) -> bool:
         """Whether a new stream is turned away now."""

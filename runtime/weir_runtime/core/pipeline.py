@@ -107,6 +107,7 @@ class Pipeline:
         self._events.append(Opened(message.stream))
         self._treat(stream, worse=True)
         self.scheduler.high_rate_streams += stream.high_rate
+        self.scheduler.staged[stream.priority] += stream.staged
 
     def refusal(self, stream: str, priority: ClassName, now: float) -> Refused | None:
         """What an `Open` would be told now; None if it would be taken."""
@@ -228,6 +229,7 @@ class Pipeline:
         self._tally.forget(stream)
         self.scheduler.close(stream.slot, stream.priority)
         self.scheduler.high_rate_streams -= stream.high_rate
+        self.scheduler.staged[stream.priority] -= stream.staged
         if stream.chunk is not None:
             self.scheduler.drop(stream.chunk)
 

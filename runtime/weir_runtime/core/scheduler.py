@@ -62,7 +62,8 @@ class Scheduler:
         self.vitals = Vitals(promises)
         self.breaker = CircuitBreaker(spec.degradation.breaker)
         self.host = Host()
-        self.high_rate_streams = 0  # kept by whoever knows the clients' rates
+        self.high_rate_streams = 0  # kept by whoever knows what clients send and ask for
+        self.staged = dict.fromkeys(spec.classes, 0)
         stream_cost = {name: self._cheapest(name) for name in spec.classes}
         self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
         self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
@@ -187,7 +188,7 @@ class Scheduler:
         detector = self.costs.detector
         rows = 8 * MAX_BATCH
         return LoadWindow(
-            classes=vitals.classes(self.door.streams),
+            classes=vitals.classes(self.door.streams, self.staged),
             demand=vitals.demand_rows(),
             detector=vitals.windows_per_s * detector.seconds(rows) / rows,
             slowdown=vitals.slowdown,

@@ -53,6 +53,7 @@ class Stream:
     def __init__(self, opened: Open, slot: int, vad: Vad, variants: Mapping[str, VariantInfo], now: float) -> None:
         self.id, self.slot, self.opened = opened.stream, slot, now
         self.priority, self.tenant, self.high_rate = opened.priority, opened.tenant, opened.high_rate
+        self.staged = bool(opened.options.stages)
         self.treatment = Treatment()
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now

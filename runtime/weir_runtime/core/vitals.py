@@ -63,13 +63,13 @@ class Vitals:
 
     # ---- what comes of it
 
-    def classes(self, streams: Mapping[ClassName, int]) -> dict[ClassName, ClassLoad]:
+    def classes(self, streams: Mapping[ClassName, int], staged: Mapping[ClassName, int]) -> dict[ClassName, ClassLoad]:
         found = {}
         for name, promise in self._promises.items():
             seconds = sorted(s for tick in self._ticks for s in tick.latency.get(name, ()))
             p95 = seconds[int(0.95 * len(seconds))] if seconds else None
             refused = sum(tick.get(name, 0) for tick in self._refused)
-            found[name] = ClassLoad(streams[name], p95, promise, refused)
+            found[name] = ClassLoad(streams[name], p95, promise, refused, staged[name])
         return found
 
     def demand_rows(self) -> tuple[Demand, ...]:

@@ -45,7 +45,7 @@ def test_sums_are_those_of_the_last_ticks(ticks):
     assert vitals.slowdown == (max(FASTEST, sum(c[0] for c in calls) / sum(c[1] for c in calls)) if calls else 1.0)
     streams = dict.fromkeys(CLASSES, 3)
     refused = [name for (name,) in within(ticks, REFUSED_TICKS - 1, "refused")]
-    for name, load in vitals.classes(streams).items():
+    for name, load in vitals.classes(streams, dict.fromkeys(streams, 0)).items():
         seconds = [s for who, s in within(ticks, TICKS, "latency") if who == name]
         assert load == ClassLoad(3, load.latency_p95_s, PROMISES[name], refused.count(name))
         if not seconds:
@@ -58,7 +58,7 @@ def test_sums_are_those_of_the_last_ticks(ticks):
 
 def test_of_a_hundred_the_ninety_sixth_is_the_95th_percentile():
     vitals = lived([([("latency", "batch", n / 100) for n in range(1, 101)], 0)])
-    assert vitals.classes(dict.fromkeys(CLASSES, 0))["batch"].latency_p95_s == 0.96
+    assert vitals.classes(dict.fromkeys(CLASSES, 0), dict.fromkeys(CLASSES, 0))["batch"].latency_p95_s == 0.96
 
 
 @given(st.integers(0, 50), st.integers(-8, 8), st.integers(0, 30))
@@ -74,4 +74,4 @@ def test_a_burst_that_is_over_has_no_slope():
 def test_what_is_refused_now_counts_before_the_tick_is_over():
     vitals = Vitals(PROMISES)
     vitals.refused("batch")
-    assert vitals.classes(dict.fromkeys(CLASSES, 0))["batch"].refused == 1
+    assert vitals.classes(dict.fromkeys(CLASSES, 0), dict.fromkeys(CLASSES, 0))["batch"].refused == 1
