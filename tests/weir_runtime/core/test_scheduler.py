@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weir_api.degradation import Degradation
+from weir_api.ladder import LadderState
 from weir_api.v1alpha1 import Admission, Model, StreamingPipelineSpec, Variant
 from weir_runtime.core.batcher import most_rows
 from weir_runtime.core.fair_queue import Chunk
@@ -166,3 +168,32 @@ def test_the_breaker_refuses_and_lets_in_probes():
     assert scheduled.refusal("s", "standard", 0, 5.0) is None
     scheduled.open("standard", 5.0)
     assert scheduled.refusal("s", "standard", 0, 5.0).reason == "breaker"
+
+
+REFUSED = {
+    "ladder": [
+        {"action": "refuse", "class": "batch"},
+        {"action": "refuse", "class": "standard"},
+        {"action": "refuseAll"},
+    ]
+}
+
+
+def test_room_goes_to_the_highest_class_that_is_refused():
+    scheduled = scheduler(degradation=Degradation.model_validate(REFUSED), admission=Admission(max_streams=100))
+    scheduled.state = LadderState(in_force=(0, 1, 2))
+
+    def answers():
+        found = [scheduled.refusal("s", name, 0, 0.0) for name in ("interactive", "standard", "batch")]
+        return [None if refused is None else refused.reason for refused in found]
+
+    assert answers() == ["rung"] * 3, "nothing has been decided yet"
+    scheduled.tick(Host(), 0.25)
+    assert answers() == [None, "rung", "rung"]
+    scheduled.open("interactive", 0.25)
+    assert answers() == ["rung"] * 3, "one at a time while nobody is there to learn from"
+    scheduled.state = LadderState(in_force=(0, 1))
+    scheduled.tick(Host(), 0.5)
+    assert answers() == [None, None, "rung"]
+    scheduled.open("interactive", 0.5)
+    assert answers() == [None, None, "rung"], "who is not refused takes nobody's place"
