@@ -8,6 +8,7 @@ from weir_runtime.bench.figures import open_streams
 from weir_runtime.bench.plan import FRAME_S
 from weir_runtime.bench.record import Run, Sample, StreamRecord
 
+COST_FIELDS = ("variants", "detector_cost")
 LOAD_FIELDS = ("streams", "classes", "queue", "refused", "rung", "latency_ms", "load", "breaker")
 
 
@@ -26,7 +27,7 @@ def as_trace(run: Run) -> dict[str, Any]:
             name: dict(Counter(one.reason for s in streams if s.priority == name for one in s.refusals))
             for name in CLASSES
         },
-        "cost": next((one.load["cost"] for one in run.samples if "cost" in one.load), None),
+        "cost": next(({name: one.load[name] for name in COST_FIELDS} for one in run.samples), None),
     }
 
 

@@ -14,6 +14,10 @@ from weir_runtime.messages import SAMPLE_RATE, Refused
 
 RETRY_S = 2.0
 SAMPLE_BYTES = 4
+FRONT = 0.95  # cores: the sockets have one thread
+LEAST_FRONT_S = (
+    0.001  # of it that a stream takes per second on any machine; so many at once can be told before any load
+)
 
 
 class Slots:
@@ -47,9 +51,11 @@ class Doorkeeper:
         self._most_bytes = limits.max_queued_megabytes << 20
         self._stream_cost = stream_cost
 
-    def refusal(self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0) -> Refused | None:
-        """Why a stream cannot be opened now, or None; `queued` samples wait in memory, and calls of the device take
-        `slowdown` times what was measured."""
+    def refusal(
+        self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0, front_s: float = 0.0
+    ) -> Refused | None:
+        """Why a stream cannot be opened now, or None: `queued` samples wait in memory, calls of the device take
+        `slowdown` times what was measured, a stream takes `front_s` seconds per second of the sockets' thread."""
         retry_s = RETRY_S + queued / SAMPLE_RATE / self.slots.total
         free = self.slots.total - self.slots.used
         held = sum(max(0, n - self.streams[name]) for name, n in self._reserved.items() if name != priority)
@@ -60,6 +66,8 @@ class Doorkeeper:
         compute = sum(n * self._stream_cost[name] for name, n in self.streams.items())
         if self.slots.used and slowdown * (compute + self._stream_cost[priority]) > 1.0:
             return Refused(stream, "compute", retry_s, "the device could not keep up, even at the cheapest quality")
+        if (self.slots.used + 1) * max(front_s, LEAST_FRONT_S) > FRONT:
+            return Refused(stream, "front", retry_s, "the sockets' thread could not keep up")
         if self.crowded(queued):
             return Refused(stream, "memory", retry_s, "too much audio waits already")
         return None

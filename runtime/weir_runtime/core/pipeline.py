@@ -105,7 +105,7 @@ class Pipeline:
         stream = Stream(message, slot, self._vad, self.scheduler.variants, now)
         self._streams[message.stream] = stream
         self._events.append(Opened(message.stream))
-        self._treat(stream, worse=True)
+        self._treat(stream, True, now)
         self.scheduler.high_rate_streams += stream.high_rate
         self.scheduler.staged[stream.priority] += stream.staged
 
@@ -240,12 +240,12 @@ class Pipeline:
         decision = self.scheduler.tick(host, now)
         if decision.entered or decision.left:
             for stream in self._streams.values():
-                self._treat(stream, worse=decision.entered is not None)
+                self._treat(stream, decision.entered is not None, now)
         self._shed(now)
         return decision
 
-    def _treat(self, stream: Stream, worse: bool) -> None:
-        stream.treat(self.scheduler.treatment(stream.priority), *self.scheduler.shown, worse)
+    def _treat(self, stream: Stream, worse: bool, now: float) -> None:
+        stream.treat(self.scheduler.treatment(stream.priority), *self.scheduler.shown, worse, now)
         self._spoke[stream.id] = None
 
     def _shed(self, now: float) -> None:

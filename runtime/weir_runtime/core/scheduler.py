@@ -26,6 +26,7 @@ FRAMES_PER_S = 12.5
 WINDOWS_PER_S = SAMPLE_RATE / WINDOW
 MAX_BATCH = 64
 TELLING = 0.2  # change of the device's speed
+TELLING_FRONT = 0.5  # cores
 AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
 
 
@@ -68,6 +69,7 @@ class Scheduler:
         self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
         self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
         self.device_s = dict.fromkeys(spec.classes, 0.0)  # that each class has had
+        self._front_s = 0.0  # seconds of the front per second of a stream, at the cheapest quality
         self._room = 0  # streams of the highest refused class that may still be let in
         self._treatments = {name: Treatment() for name in spec.classes}
         self._retries: list[list[Chunk]] = []
@@ -77,7 +79,7 @@ class Scheduler:
 
     def refusal(self, stream: str, priority: ClassName, queued: int, now: float) -> Refused | None:
         """What an opening would be told now; `queued` samples wait in memory."""
-        hard = self.door.refusal(stream, priority, queued, self._slowdown)
+        hard = self.door.refusal(stream, priority, queued, self._slowdown, self._front_s)
         if hard is not None:
             return hard
         if self.breaker.refuses(now):
@@ -178,6 +180,7 @@ class Scheduler:
         window = self.window()
         decision = decide(self.plan, window, self.state, now)
         self.state = decision.state
+        self._front_s = self._front_per_stream(window)
         self._room = room(self.plan, window, self.state, self.vitals.usual_streams)
         if decision.entered or decision.left:
             self._treatments = {name: treatment_of(self.in_force, name) for name in self._treatments}
@@ -204,6 +207,12 @@ class Scheduler:
     def device_load(self) -> float:
         """Demand at full quality by what the device does."""
         return forecast(self.plan.costs, self.window(), (), ()).device
+
+    def _front_per_stream(self, window: LoadWindow) -> float:
+        """Only a front that has much to do tells what a stream costs: the rest is what it does anyway."""
+        usual = self.vitals.usual_streams
+        cheapest = forecast(self.plan.costs, window, self.in_force, self.plan.steps).front
+        return cheapest / usual if usual >= 1 and cheapest >= TELLING_FRONT else 0.0
 
     def _most_rows(self) -> dict[Group, int]:
         """Rows of the longest batch that is allowed."""

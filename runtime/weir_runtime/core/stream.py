@@ -55,6 +55,7 @@ class Stream:
         self.priority, self.tenant, self.high_rate = opened.priority, opened.tenant, opened.high_rate
         self.staged = bool(opened.options.stages)
         self.treatment = Treatment()
+        self._shrunk = float("-inf")  # when chunks got smaller
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now
         self._paced = now  # when the audio so far would have arrived, sent as it was spoken
@@ -189,9 +190,11 @@ class Stream:
 
     # ---- what the ladder does to it
 
-    def treat(self, treatment: Treatment, rung: int, rung_name: str, worse: bool) -> None:
+    def treat(self, treatment: Treatment, rung: int, rung_name: str, worse: bool, now: float) -> None:
         """From now on: interims and chunks at once, model and stages with the next segment. The client is told."""
         if treatment != self.treatment:
+            if treatment.chunk_ms < self.treatment.chunk_ms:
+                self._shrunk = now  # what gathered for a large chunk makes small ones that are not late
             self.treatment = treatment
             self._serving = self._variants[smaller_variant(tuple(self._variants), self._own.name, treatment.smaller)]
             self.agenda.say(QualityChanged(self.id, self.agenda.consumed, worse, rung, rung_name, treatment.names,
@@ -246,7 +249,7 @@ class Stream:
         """When everything had come that a chunk up to `end` waited for: its samples, the speech that opened the
         segment, the pause or the word that ended it."""
         needed = max(end, head.opened, self._segmenter.heard if last else 0)
-        arrived = self.audio.arrival(min(needed, self.audio.end))
+        arrived = max(self._shrunk, self.audio.arrival(min(needed, self.audio.end)))
         return max(arrived, head.decided) if last and head.reason != "endpoint" else arrived
 
     def on_chunk(self, tokens: list[tuple[int, int, float]], n_frames: int, now: float) -> None:

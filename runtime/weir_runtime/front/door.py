@@ -51,6 +51,11 @@ class Rejection:
         return JSONResponse(body | {"retry_after_s": wait_s}, self.status, {"Retry-After": str(wait_s)})
 
 
+def jittered(retry_after_s: float, chance: Callable[[float, float], float]) -> float:
+    """Seconds to wait, spread at random: `chance(a, b)` lies between the two."""
+    return retry_after_s * chance(1.0, 1.0 + JITTER) + chance(0.0, 1.0)
+
+
 class Door:
     """What every connection of a front shares."""
 
@@ -85,7 +90,7 @@ class Door:
         return None if refused is None else self.rejection(refused, priority)
 
     def rejection(self, refused: Refused, priority: ClassName) -> Rejection:
-        wait_s = refused.retry_after_s * self._chance(1.0, 1.0 + JITTER) + self._chance(0.0, 1.0)
+        wait_s = jittered(refused.retry_after_s, self._chance)
         fix = "try again after Retry-After" if refused.reason != "draining" else "try again, on another server"
         message = f"no stream can be taken now: {refused.detail or refused.reason}"
         return Rejection(503, "overloaded", message, fix, {"reason": refused.reason}, wait_s, priority)
