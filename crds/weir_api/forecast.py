@@ -15,6 +15,8 @@ INTERIM_HZ = 10.0  # that a speaking stream has at full quality, unless its chun
 CHUNK_S = 150e-6  # of the front's thread: what core and writing take for a chunk
 INTERIM_S = 150e-6  # and for an interim
 STAGES_S = 15e-6  # and for an interim whose text goes through optional stages, twice
+STREAM_S = 1.5e-3  # per second of a stream, all in all: of streams that have just come
+MOST_GROWTH = 8.0  # that is believed of streams which have not spoken yet
 RESAMPLE_S = 100e-6  # per second of a stream: what the cheap resampler spares, or a client that sends less
 
 
@@ -64,6 +66,15 @@ def with_openings(window: LoadWindow, priorities: Iterable[str]) -> LoadWindow:
     scale = 1 + extra / total
     return replace(window, demand=tuple(demand), front=window.front * scale, detector=window.detector * scale,
                    slots_used=window.slots_used + extra)  # fmt: skip
+
+
+def grown(window: LoadWindow, streams: float) -> LoadWindow:
+    """The window as it will be when all of `streams`, of which some have just come, speak as the others do."""
+    factor = min(streams / window.usual_streams, MOST_GROWTH)
+    demand = tuple(replace(row, frames_per_s=row.frames_per_s * factor) for row in window.demand)
+    front = window.front + (factor - 1) * window.usual_streams * STREAM_S
+    return replace(window, demand=demand, detector=window.detector * factor, front=front,
+                   usual_streams=window.usual_streams * factor)  # fmt: skip
 
 
 def _grown(row: Demand, window: LoadWindow, openings: int) -> Demand:

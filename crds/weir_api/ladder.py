@@ -19,6 +19,7 @@ Resource = Literal["device", "front", "slots", "memory"]
 MARGIN = 0.1  # below `enter` that a forecast must stay for a step to be left
 STEEP = 1.3  # times `enter`
 FULLY_BUSY = 98.0  # percent of a core: a thread that needs two shows no more than one
+RUSH = 0.05  # of a dwell, while the steps in force do not suffice for what is asked
 HURRY = 0.2  # of a dwell, while it is steep
 ALIKE = 0.7  # of the fullest resource's share: one that is as full is at fault too
 GENTLY = 0.1  # of the streams, that a refused class may add per decision
@@ -111,11 +112,11 @@ def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Itera
     yield Signal("hostMemory", 100 * window.memory, memory.enter, memory.recover, ("memory",))
 
 
-def room(plan: Plan, window: LoadWindow, state: LadderState, usual: float) -> int:
-    """How many streams a refused class may still open before the next decision, where `usual` streams made this load: a
-    server that refuses a class keeps itself as full as it can be, or those who leave would leave it empty.
+def room(plan: Plan, window: LoadWindow, state: LadderState) -> int:
+    """How many streams a refused class may still open before the next decision: a server that refuses a class keeps
+    itself as full as it can be, or those who leave would leave it empty.
     """
-    steps = state.steps(plan)
+    steps, usual = state.steps(plan), window.usual_streams
     if not all(signal.value < signal.recover or signal.name == "slotsUsed"
                for signal in read_signals(plan, window, steps)):  # fmt: skip
         return 0
@@ -200,8 +201,10 @@ def _pause(plan: Plan, window: LoadWindow, state: LadderState, step: Step, press
     under the steps in force and the queue grows no more, what they tell is what was before the last change."""
     if step.action == "closeLongest":
         return 0.0
+    if not _fits(plan, window, state, state.steps(plan)):
+        return plan.dwell_s * RUSH
     growing = window.queue_slope * plan.dwell_s >= plan.signals.queue_depth.enter
-    if not growing and window.queue_slope <= 0 and _fits(plan, window, state, state.steps(plan)):
+    if not growing and window.queue_slope <= 0:
         return plan.dwell_s
     steep = growing or any(signal.value >= min(STEEP * signal.enter, signal.most) for signal in pressing)
     return plan.dwell_s * (HURRY if steep else 1.0)

@@ -40,6 +40,7 @@ class LoadWindow:
     slots_used: int
     slots_total: int
     high_rate_streams: int  # whose clients send more than 16 kHz
+    usual_streams: float = 0.0  # whose load this is: those that were open, on average
 
     @property
     def streams(self) -> int:

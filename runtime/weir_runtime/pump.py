@@ -104,13 +104,18 @@ class Pump:
                 while self._flights and self._flights[0].answer.done():
                     self._land(self._flights.popleft())
                 now = monotonic()
-                ready = self._flights[-1].ends - LEAD_S if self._flights else now
+                ready = self._flights[-1].ends - self._lead_s if self._flights else now
                 if len(self._flights) == IN_FLIGHT:
                     await self._landed.wait()
                 elif ready > now:
                     await _wait(self._landed, ready)
                 else:
                     await self._prepare(thread, now)
+
+    @property
+    def _lead_s(self) -> float:
+        """A busy loop comes to it late."""
+        return LEAD_S + self._core.scheduler.gather_s
 
     async def _prepare(self, thread: ThreadPoolExecutor, now: float) -> None:
         """Hand the next work to the device, or wait until there is some."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, window_of
 
 from weir_api.degradation import CLASSES, Rung
-from weir_api.forecast import CHUNK_S, INTERIM_S, RESAMPLE_S, STAGES_S, Costs, forecast, with_openings
+from weir_api.forecast import CHUNK_S, INTERIM_S, RESAMPLE_S, STAGES_S, Costs, forecast, grown, with_openings
 from weir_api.load import ClassLoad, Demand
 from weir_api.policy import steps_of
 
@@ -118,3 +118,12 @@ def test_stages_cost_the_front_until_they_are_left_out():
     with_stages, without = forecast(costs, window, (), ()), forecast(costs, window, (), STAGES_OFF)
     assert without.front == pytest.approx(with_stages.front - 625 * STAGES_S)
     assert without.device == with_stages.device
+
+
+@given(COSTS, WINDOWS, SOME_STEPS, st.floats(1, 100), st.floats(1, 1000))
+def test_streams_that_have_just_come_only_raise_the_load(costs, window, steps, usual, more):
+    window = replace(window, usual_streams=usual)
+    later = grown(window, usual + more)
+    assert usual <= later.usual_streams <= (usual + more) * TINY
+    assert forecast(costs, later, steps, steps).device >= forecast(costs, window, steps, steps).device / TINY
+    assert later.front > window.front

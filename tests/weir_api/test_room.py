@@ -20,12 +20,14 @@ def load(streams, device, **fields):
     """`streams` of a hundred slots that ask for `device` of what there is."""
     window = window_of((Demand("interactive", "large", 2, device * 2000),), **fields)
     interactive = replace(window.classes["interactive"], streams=streams)
-    return replace(window, classes=window.classes | {"interactive": interactive}, slots_used=streams)
+    classes = window.classes | {"interactive": interactive}
+    return replace(window, classes=classes, slots_used=streams, usual_streams=float(streams))
 
 
 @given(plans(), WINDOWS, st.floats(0, 200))
 def test_whoever_is_let_in_fits_and_nobody_is_while_anything_presses(plan, window, usual):
-    n = room(plan, window, LadderState(), usual)
+    window = replace(window, usual_streams=usual)
+    n = room(plan, window, LadderState())
     assert n >= 0
     if n == 0:
         return
@@ -41,16 +43,18 @@ def test_whoever_is_let_in_fits_and_nobody_is_while_anything_presses(plan, windo
 @given(plans(), WINDOWS)
 def test_into_an_empty_server_one_goes_first(plan, window):
     empty = calm(window)
-    assert room(plan, empty, LadderState(), 0.0) == int(plan.signals.slots_used.enter > 1)
+    assert room(plan, empty, LadderState()) == int(plan.signals.slots_used.enter > 1)
 
 
 def test_a_server_at_half_of_its_load_takes_some_more_and_a_full_one_none():
-    assert room(PLAN, load(40, 0.5), REFUSING, 40) == 4
-    assert room(PLAN, load(78, 0.5), REFUSING, 40) == 0, "more came than the window shows as load"
-    assert room(PLAN, load(40, 0.75), REFUSING, 40) == 0
+    assert room(PLAN, load(40, 0.5), REFUSING) == 4
+    assert room(PLAN, replace(load(78, 0.5), usual_streams=40.0), REFUSING) == 0, (
+        "more came than the window shows as load"
+    )
+    assert room(PLAN, load(40, 0.75), REFUSING) == 0
 
 
 def test_full_slots_leave_no_room_and_one_that_gets_free_does():
-    assert room(PLAN, load(95, 0.1), REFUSING, 95) == 0
-    assert room(PLAN, load(94, 0.1), REFUSING, 94) == 0
-    assert room(PLAN, load(93, 0.1), REFUSING, 93) == 1
+    assert room(PLAN, load(95, 0.1), REFUSING) == 0
+    assert room(PLAN, load(94, 0.1), REFUSING) == 0
+    assert room(PLAN, load(93, 0.1), REFUSING) == 1

@@ -70,6 +70,7 @@ class Summary:
     ended: dict[str, int]  # streams by how they ended
     errors: dict[str, int]
     lost_ms: int  # audio that the engine gave up
+    turned_away: int  # refusals while figures counted
     refusal: Spread | None  # from the request to the 503, at the client
     lag_p99_s: float
     client_ms_per_stream_second: float
@@ -95,6 +96,7 @@ def summarise(run: Run, tapes: Sequence[Tape], slo: Slo, reference: Mapping[int,
         ended=dict(Counter(stream.reason for stream in run.streams if stream.opened_s is not None)),
         errors=dict(Counter(error for stream in run.streams for error in stream.errors)),
         lost_ms=sum(stream.lost_ms for stream in run.streams),
+        turned_away=sum(begin_s <= one.at_s for stream in run.streams for one in stream.refusals),
         refusal=spread(refusals),
         lag_p99_s=quantiles.rank(lags, 0.99) if lags else 0.0,
         client_ms_per_stream_second=1000 * run.client_cpu_s / max(run.stream_seconds, FRAME_S),

@@ -18,8 +18,12 @@ class Point:
     @property
     def held(self) -> bool:
         """Refused streams are no load, so a server that refused some did not hold so many."""
-        taken = not any(one.refused for one in self.summary.classes)
-        return taken and self.summary.heard and self.summary.verdict.held and not self.summary.slow_client
+        return (
+            not self.summary.turned_away
+            and self.summary.heard
+            and self.summary.verdict.held
+            and not self.summary.slow_client
+        )
 
 
 async def most_streams(measure: Measure, first: int) -> list[Point]:

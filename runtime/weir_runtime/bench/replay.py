@@ -27,8 +27,14 @@ def as_trace(run: Run) -> dict[str, Any]:
             name: dict(Counter(one.reason for s in streams if s.priority == name for one in s.refusals))
             for name in CLASSES
         },
-        "cost": next(({name: one.load[name] for name in COST_FIELDS} for one in run.samples), None),
+        "cost": _cost(run.samples),
     }
+
+
+def _cost(samples: list[Sample]) -> dict[str, Any] | None:
+    """What calls of the server's device cost, as it says itself."""
+    known = (one.load for one in samples if all(name in one.load for name in COST_FIELDS))
+    return next(({name: load[name] for name in COST_FIELDS} for load in known), None)
 
 
 def _stream(stream: StreamRecord, speech_percent: int) -> dict[str, Any]:

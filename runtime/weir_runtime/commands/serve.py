@@ -19,6 +19,8 @@ from weir_runtime.front.watched_socket import silence_uvicorn
 from weir_runtime.logs import LEVELS, configure_logs, log
 from weir_runtime.wiring import runtime, site
 
+SWITCH_S = 0.00005  # the engine holds the interpreter only between operations, and should not wait long to get it back
+
 
 @click.command()
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="StreamingPipeline manifest; else defaults.")
@@ -33,6 +35,7 @@ def serve(
     """Serve a pipeline: streams at /v1/stream, a captions page at /."""
     configure_logs(log_level)
     silence_uvicorn()
+    sys.setswitchinterval(SWITCH_S)
     torch.set_num_threads(threads or default_threads())
     try:
         pipeline = StreamingPipeline() if file is None else read_manifest(file)

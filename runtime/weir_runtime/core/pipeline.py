@@ -8,6 +8,7 @@ let in and how the pipeline bends is scheduler.py's; here are the streams.
 """
 
 from collections.abc import Sequence
+from heapq import nsmallest
 from typing import assert_never
 
 import numpy as np
@@ -47,6 +48,7 @@ from weir_runtime.messages import (
     ToFront,
 )
 
+MOST_ROWS = 2  # of a detector call, times the largest batch
 SHED_S = 1.0  # between two streams that are closed under closeLongest
 
 
@@ -70,7 +72,7 @@ class Pipeline:
         self._events: list[ToFront] = []
         self._timings: list[ChunkTiming] = []
         self._tally = Tally()
-        self._shed_at = float("-inf")
+        self._shed_at = self._heard_at = float("-inf")
 
     # ---- messages
 
@@ -102,7 +104,8 @@ class Pipeline:
             self._events.append(refused)
             return
         slot = self.scheduler.open(message.priority, now)
-        stream = Stream(message, slot, self._vad, self.scheduler.variants, now)
+        promise = self.scheduler.promises[message.priority]
+        stream = Stream(message, slot, self._vad, self.scheduler.variants, promise, now)
         self._streams[message.stream] = stream
         self._events.append(Opened(message.stream))
         self._treat(stream, True, now)
@@ -123,22 +126,38 @@ class Pipeline:
     def next_work(self, now: float) -> Work:
         for name in self._interims.due(now):
             self._interim(name, now)
+        hear_at = self._heard_at + self.scheduler.gather_s
+        may_hear = bool(self._hearing) and (now >= hear_at or len(self._hearing) >= MOST_ROWS * self._max_batch)
         if self._unheard is None:
             self._unheard = len(self._hearing)
-        if not self._hearing or self._unheard <= 0:
+        if not may_hear or self._unheard <= 0:
             self._unheard = None
             chunks = self.scheduler.next_chunks(now)
             if chunks:
                 batch = make_batch(chunks, self._read)
                 self._in_flight[id(batch)] = chunks
                 return batch
-        if self._hearing:
+        if may_hear:
+            self._heard_at = now
             return self._windows()
-        return WakeAt(self._interims.next_at)
+        return WakeAt(self._wake_at(hear_at))
+
+    def _wake_at(self, hear_at: float) -> float | None:
+        """When there is something to do, if nothing comes until then."""
+        times = [at for at in (
+            self._interims.next_at,
+            hear_at if self._hearing else None,
+            self.scheduler.next_at if self.scheduler.queue.n_chunks else None,
+        ) if at is not None]  # fmt: skip
+        return min(times, default=None)
 
     def _windows(self) -> DetectBatch:
-        """As many windows per row as half of the streams can fill, so that padding stays small."""
-        names = list(self._hearing)[: 4 * self._max_batch]
+        """As many windows per row as half of the streams can fill, so that padding stays small. Where not all have room
+        in a call those go first whose class promises an answer soonest."""
+        most = MOST_ROWS * self._max_batch
+        names = list(self._hearing)
+        if len(names) > most:
+            names = nsmallest(most, names, key=lambda name: self._streams[name].hear_by)
         self._unheard = (self._unheard or 0) - len(names)
         counts = sorted(self._hearing.pop(name) for name in names)
         k = min(self._max_windows, counts[(len(counts) - 1) // 2])
@@ -207,7 +226,7 @@ class Pipeline:
             self._interim(stream.id, now)
         if stream.closed:
             self._forget(stream)
-        elif chunk := stream.next_chunk(now, self.scheduler.promises[stream.priority]):
+        elif chunk := stream.next_chunk(now):
             self.scheduler.push(chunk, stream.own, now)
 
     def _interim(self, name: str, now: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from weir_api.degradation import ClassName
-from weir_api.forecast import Costs, forecast
+from weir_api.forecast import Costs, forecast, grown
 from weir_api.ladder import Decision, LadderState, Plan, decide, room
 from weir_api.load import LoadWindow
 from weir_api.policy import Step, Treatment, larger_mode, refuses, shown, smaller_variant, steps_of, treatment_of
@@ -25,7 +25,11 @@ from weir_runtime.messages import SAMPLE_RATE, Refused
 FRAMES_PER_S = 12.5
 WINDOWS_PER_S = SAMPLE_RATE / WINDOW
 MAX_BATCH = 64
+MOST_WINDOWS = 8 * MAX_BATCH  # of a full call of the detector
 TELLING = 0.2  # change of the device's speed
+AT_ONCE, GROWTH = 128, 1.5  # streams that may come at once: so many in all, or so many times those of the last seconds
+IDLE_FRONT, BUSY_FRONT = 0.3, 0.7  # cores
+GATHER = 0.1  # of the tightest promise
 TELLING_FRONT = 0.5  # cores
 AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
 
@@ -72,6 +76,8 @@ class Scheduler:
         self._front_s = 0.0  # seconds of the front per second of a stream, at the cheapest quality
         self._room = 0  # streams of the highest refused class that may still be let in
         self._treatments = {name: Treatment() for name in spec.classes}
+        self._longest_gather_s = GATHER * min((s for s in promises.values() if s is not None), default=1.0)
+        self._stepped_at = float("-inf")
         self._retries: list[list[Chunk]] = []
         self._tried: set[int] = set()  # ids of chunks that failed before
 
@@ -84,6 +90,8 @@ class Scheduler:
             return hard
         if self.breaker.refuses(now):
             return Refused(stream, "breaker", self.breaker.wait_s(now), "the engine fails; it is being tried again")
+        if self.door.slots.used >= max(AT_ONCE, GROWTH * self.vitals.usual_streams):
+            return Refused(stream, "ramp", RETRY_S, "many streams came at once; what they take must show first")
         step = refuses(self.in_force, priority)
         if step is not None and not (self._room and self._is_next(step)):
             return Refused(stream, "rung", RETRY_S, f"under load: {step.name} (rung {step.rung})")
@@ -121,18 +129,37 @@ class Scheduler:
         self.queue.drop(chunk)
         self._tried.discard(id(chunk))
 
+    @property
+    def gather_s(self) -> float:
+        """Calls of a kind are so long apart: every call costs the sockets' thread as well, so the busier that is, the
+        longer what comes gathers for one. Little beside the tightest promise, and nothing on an idle machine."""
+        busy = min(1.0, max(0.0, (self.host.front - IDLE_FRONT) / (BUSY_FRONT - IDLE_FRONT)))
+        return self._longest_gather_s * busy
+
+    @property
+    def next_at(self) -> float:
+        """When the next step may be taken; at once where a whole batch waits, or one that failed."""
+        full = self._retries or self.queue.n_chunks >= self._max_batch
+        return float("-inf") if full else self._stepped_at + self.gather_s
+
     def next_chunks(self, now: float) -> list[Chunk]:
-        """One engine step: half of a batch that failed, or the next from the queue. Empty: nothing is ready."""
+        """One engine step: half of a batch that failed, or the next from the queue. Empty: nothing is ready, or not
+        enough of it before `next_at`."""
         while self._retries:
             chunks = [chunk for chunk in self._retries.pop() if not chunk.dropped]
             if chunks:
                 return chunks
-        return take_chunks(self.queue, self._rows.__getitem__, now)
+        if now < self.next_at:
+            return []
+        chunks = take_chunks(self.queue, self._rows.__getitem__, now)
+        self._stepped_at = now if chunks else self._stepped_at
+        return chunks
 
     def done(self, chunks: Sequence[Chunk], took_s: float, now: float) -> None:
         """A step worked."""
         first = chunks[0]
-        self.vitals.called(took_s, self.costs.engine[first.variant][first.mode].seconds(len(chunks)))
+        cost = self.costs.engine[first.variant][first.mode]
+        self.vitals.called(took_s, cost.seconds(len(chunks)), cost.seconds(self._rows[first.group]))
         self.breaker.called(False, now)
         for chunk in chunks:
             self._tried.discard(id(chunk))
@@ -154,7 +181,7 @@ class Scheduler:
     def detected(self, n_windows: int, took_s: float, expected_s: float) -> None:
         """The detector judged so many windows."""
         self.vitals.detected(n_windows)
-        self.vitals.called(took_s, expected_s)
+        self.vitals.called(took_s, expected_s, self.costs.detector.seconds(MOST_WINDOWS))
 
     # ---- the ladder
 
@@ -181,19 +208,23 @@ class Scheduler:
         decision = decide(self.plan, window, self.state, now)
         self.state = decision.state
         self._front_s = self._front_per_stream(window)
-        self._room = room(self.plan, window, self.state, self.vitals.usual_streams)
+        self._room = room(self.plan, window, self.state)
         if decision.entered or decision.left:
             self._treatments = {name: treatment_of(self.in_force, name) for name in self._treatments}
         return decision
 
     def window(self) -> LoadWindow:
+        """The last seconds; many streams that came at once count at once, before they have spoken."""
+        window, streams = self._measured(), self.door.slots.used
+        return grown(window, streams) if 1 <= window.usual_streams < streams else window
+
+    def _measured(self) -> LoadWindow:
         vitals, slots = self.vitals, self.door.slots
         detector = self.costs.detector
-        rows = 8 * MAX_BATCH
         return LoadWindow(
             classes=vitals.classes(self.door.streams, self.staged),
             demand=vitals.demand_rows(),
-            detector=vitals.windows_per_s * detector.seconds(rows) / rows,
+            detector=vitals.windows_per_s * detector.seconds(MOST_WINDOWS) / MOST_WINDOWS,
             slowdown=vitals.slowdown,
             queue_chunks=self.queue.n_chunks,
             queue_slope=vitals.queue_slope,
@@ -202,6 +233,7 @@ class Scheduler:
             slots_used=slots.used,
             slots_total=slots.total,
             high_rate_streams=self.high_rate_streams,
+            usual_streams=vitals.usual_streams,
         )
 
     def device_load(self) -> float:
@@ -210,7 +242,7 @@ class Scheduler:
 
     def _front_per_stream(self, window: LoadWindow) -> float:
         """Only a front that has much to do tells what a stream costs: the rest is what it does anyway."""
-        usual = self.vitals.usual_streams
+        usual = window.usual_streams
         cheapest = forecast(self.plan.costs, window, self.in_force, self.plan.steps).front
         return cheapest / usual if usual >= 1 and cheapest >= TELLING_FRONT else 0.0
 

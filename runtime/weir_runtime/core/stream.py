@@ -37,8 +37,10 @@ from weir_runtime.messages import (
 )
 
 FASTEST = 1.05 * SAMPLE_RATE  # samples per second of a client's clock that still is a microphone's
+BEST_EFFORT_S = 2.0  # that a stream without a promise may wait to be heard, where others wait too
 BURST_S = 1.0  # that a network may hold back and then deliver at once
 LATENCY_MODES = {"low": 2, "balanced": 7, "accurate": 14}
+Variants = Mapping[str, VariantInfo]
 Marker = Configure | Finalize | Clear | Close
 
 
@@ -50,12 +52,15 @@ class _Marked:
 
 
 class Stream:
-    def __init__(self, opened: Open, slot: int, vad: Vad, variants: Mapping[str, VariantInfo], now: float) -> None:
+    def __init__(
+        self, opened: Open, slot: int, vad: Vad, variants: Variants, promise_s: float | None, now: float
+    ) -> None:
         self.id, self.slot, self.opened = opened.stream, slot, now
         self.priority, self.tenant, self.high_rate = opened.priority, opened.tenant, opened.high_rate
         self.staged = bool(opened.options.stages)
         self.treatment = Treatment()
         self._shrunk = float("-inf")  # when chunks got smaller
+        self._promise_s = promise_s
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now
         self._paced = now  # when the audio so far would have arrived, sent as it was spoken
@@ -119,6 +124,12 @@ class Stream:
                 return 1  # a partial window, filled up with zeros
             self._obey(self._markers.popleft())
         return 0
+
+    @property
+    def hear_by(self) -> float:
+        """When the first window that is not judged yet should be, since the answer is promised soon behind it."""
+        patience_s = BEST_EFFORT_S if self._promise_s is None else self._promise_s
+        return self.audio.arrival(self._segmenter.heard + 1) + patience_s
 
     def fill_windows(self, into: Floats) -> int:
         """Write the next windows into `into` [n * 512], zeros behind the last sample; returns how many are meant."""
@@ -210,7 +221,7 @@ class Stream:
         wanted = LATENCY_MODES[self.options.latency] if self.options.latency else variant.default_mode
         return larger_mode(variant.modes, wanted, chunk_ms)
 
-    def next_chunk(self, now: float, deadline_s: float | None) -> Chunk | None:
+    def next_chunk(self, now: float) -> Chunk | None:
         """The head segment's next chunk, if it is complete and none of this stream is on its way."""
         head = self.agenda.head
         if self.chunk is not None or head is None:
@@ -235,7 +246,7 @@ class Stream:
             last=last,
             priority=self.priority,
             tenant=self.tenant,
-            deadline=float("inf") if deadline_s is None else arrived + deadline_s,
+            deadline=float("inf") if self._promise_s is None else arrived + self._promise_s,
             arrived=arrived,
             queued=now,
             seq=self._chunks,

@@ -50,6 +50,7 @@ class Tally:
             latency_p95_s={str(name): load.latency_p95_s for name, load in window.classes.items()},
             device_s={str(name): seconds for name, seconds in scheduler.device_s.items()},
             device=scheduler.device_load(),
+            busy=scheduler.vitals.busy,
             front=window.front,
             memory=window.memory,
         )

@@ -111,6 +111,7 @@ class Load:
     latency_p95_s: dict[str, float | None]  # by class, of the last seconds
     device_s: dict[str, float]  # seconds of device that each class has had since start
     device: float  # demand at full quality, by what the device does in full batches
+    busy: float  # share of the time that the device computes
     front: float  # cores that the sockets' thread needs
     memory: float  # of the process by its limit
 

@@ -25,6 +25,7 @@ class _Tick:
     windows: int = 0  # of voice activity
     took_s: float = 0.0  # engine calls
     expected_s: float = 0.0
+    full_s: float = 0.0
     queue_chunks: int = 0  # at its end
     streams: int = 0
 
@@ -47,9 +48,11 @@ class Vitals:
     def detected(self, windows: int) -> None:
         self._tick.windows += windows
 
-    def called(self, took_s: float, expected_s: float) -> None:
+    def called(self, took_s: float, expected_s: float, full_s: float) -> None:
+        """A call of the device ended; a full batch of its kind should take `full_s`."""
         self._tick.took_s += took_s
         self._tick.expected_s += expected_s
+        self._tick.full_s += full_s
 
     def refused(self, priority: ClassName) -> None:
         self._refused[-1][priority] = self._refused[-1].get(priority, 0) + 1
@@ -89,10 +92,21 @@ class Vitals:
         return sum(tick.windows for tick in self._ticks) / self._span
 
     @property
+    def busy(self) -> float:
+        """Share of the time that the device computed."""
+        return sum(tick.took_s for tick in self._ticks) / self._span
+
+    @property
     def slowdown(self) -> float:
-        """What calls took by what they should have taken: costs may have been measured while the machine was busy."""
+        """What full batches take by what they should. Calls that take longer than expected do so whatever their rows:
+        they wait for the interpreter or for a core. Where they are quicker, the costs were measured on a busy machine.
+        """
+        took = sum(tick.took_s for tick in self._ticks)
         expected = sum(tick.expected_s for tick in self._ticks)
-        return max(FASTEST, sum(tick.took_s for tick in self._ticks) / expected) if expected else 1.0
+        full = sum(tick.full_s for tick in self._ticks)
+        if took > expected:
+            return 1.0 + (took - expected) / full
+        return max(FASTEST, took / expected) if expected else 1.0
 
     @property
     def queue_slope(self) -> float:

@@ -109,6 +109,7 @@ class _Snapshot(Collector):
             device.add_metric([priority], seconds)
         yield device
         yield GaugeMetricFamily("weir_device_load", "Demand at full quality by what the device does.", load.device)
+        yield GaugeMetricFamily("weir_device_busy", "Share of the time that the device computes.", load.busy)
         yield GaugeMetricFamily("weir_front_load", "Cores that the sockets' thread needs.", load.front)
         yield GaugeMetricFamily("weir_memory_share", "Of the memory limit.", load.memory)
         state = GaugeMetricFamily("weir_breaker", "Circuit breaker: 1 at its state.", labels=["state"])

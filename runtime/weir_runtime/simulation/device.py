@@ -80,8 +80,15 @@ class Device:
                 return
             work = self._detection(now) or self._take(now)
             if not work:
+                self._look_again(now)
                 return
             self._start(work, now)
+
+    def _look_again(self, now: float) -> None:
+        """What waits may be gathering for a larger batch."""
+        if self._scheduler.queue.n_chunks and self._scheduler.next_at > now:
+            self._prepare_at = self._scheduler.next_at
+            self._timeline.at(self._prepare_at, self._prepare, self._prepare_at)
 
     def _prepare(self, at: float, now: float) -> None:
         if self._prepare_at == at:

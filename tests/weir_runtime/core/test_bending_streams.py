@@ -157,7 +157,7 @@ def test_stages_are_left_out_of_segments_that_begin_under_it_and_named():
         core.scheduler.state = replace(core.scheduler.state, in_force=places)
         core.scheduler._treatments = {n: treatment_of(core.scheduler.in_force, n) for n in core.scheduler._treatments}
         for stream in core._streams.values():
-            core._treat(stream, worse=bool(places))
+            core._treat(stream, bool(places), machine.now)
 
     for places in ((), (0, 1, 2), ()):
         machine.audio("s", speech(SECOND))

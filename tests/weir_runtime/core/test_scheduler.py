@@ -153,6 +153,8 @@ def test_the_doors_budget_is_that_of_the_cheapest_quality():
         while scheduled.refusal("s", "standard", 0, 0.0) is None:
             scheduled.open("standard", 0.0)
             n += 1
+            for _ in range(12):
+                scheduled.vitals.tick(0, n)  # they come one by one
         assert scheduled.refusal("s", "standard", 0, 0.0).reason == "compute"
         return n
 

@@ -21,7 +21,7 @@ def test_voice_activity_that_never_ends_does_not_keep_the_engine_from_its_turn()
 
 
 def test_all_who_waited_to_be_heard_go_before_the_next_step():
-    machine = Machine(n_slots=9, max_batch=1)  # four rows of a detector call
+    machine = Machine(n_slots=9, max_batch=2)  # four rows of a detector call
     machine.open("s", endpointing="manual")
     machine.audio("s", speech(16_000))
     for n in range(8):
