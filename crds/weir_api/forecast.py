@@ -12,10 +12,10 @@ from weir_api.load import Demand, LoadWindow
 from weir_api.policy import FRAME_MS, Step, larger_mode, smaller_variant, treatment_of
 
 INTERIM_HZ = 10.0  # that a speaking stream has at full quality, unless its chunks are longer
-CHUNK_S = 150e-6  # of the front's thread: what core and writing take for a chunk
-INTERIM_S = 150e-6  # and for an interim
+CHUNK_S = 80e-6  # of the front's thread: what core and writing take for a chunk
+INTERIM_S = 80e-6  # and for an interim
 STAGES_S = 15e-6  # and for an interim whose text goes through optional stages, twice
-STREAM_S = 1.5e-3  # per second of a stream, all in all: of streams that have just come
+STREAM_S = 1.2e-3  # per second of a stream, all in all: of streams that have just come
 MOST_GROWTH = 8.0  # that is believed of streams which have not spoken yet
 RESAMPLE_S = 100e-6  # per second of a stream: what the cheap resampler spares, or a client that sends less
 

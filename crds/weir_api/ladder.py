@@ -18,7 +18,6 @@ from weir_api.policy import Step
 Resource = Literal["device", "front", "slots", "memory"]
 MARGIN = 0.1  # below `enter` that a forecast must stay for a step to be left
 STEEP = 1.3  # times `enter`
-FULLY_BUSY = 98.0  # percent of a core: a thread that needs two shows no more than one
 RUSH = 0.05  # of a dwell, while the steps in force do not suffice for what is asked
 HURRY = 0.2  # of a dwell, while it is steep
 ALIKE = 0.7  # of the fullest resource's share: one that is as full is at fault too
@@ -69,7 +68,6 @@ class Signal:
     enter: float
     recover: float
     speaks_of: tuple[Resource, ...]
-    most: float = float("inf")  # that it can show, however much more is asked
 
     @property
     def presses(self) -> bool:
@@ -106,7 +104,7 @@ def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Itera
             yield Signal(f"latencyP95 of {name}", percent, p95.enter_percent, p95.recover_percent, ("device", "front"))
     device, front = want.device_utilization, want.front_utilization
     yield Signal("deviceUtilization", 100 * load.device, device.enter, device.recover, ("device",))
-    yield Signal("frontUtilization", 100 * load.front, front.enter, front.recover, ("front",), FULLY_BUSY)
+    yield Signal("frontUtilization", 100 * load.front, front.enter, front.recover, ("front",))
     used = 100 * window.slots_used / window.slots_total
     yield Signal("slotsUsed", used, slots.enter, slots.recover, ("slots",))
     yield Signal("hostMemory", 100 * window.memory, memory.enter, memory.recover, ("memory",))
@@ -206,7 +204,7 @@ def _pause(plan: Plan, window: LoadWindow, state: LadderState, step: Step, press
     growing = window.queue_slope * plan.dwell_s >= plan.signals.queue_depth.enter
     if not growing and window.queue_slope <= 0:
         return plan.dwell_s
-    steep = growing or any(signal.value >= min(STEEP * signal.enter, signal.most) for signal in pressing)
+    steep = growing or any(signal.value >= STEEP * signal.enter for signal in pressing)
     return plan.dwell_s * (HURRY if steep else 1.0)
 
 

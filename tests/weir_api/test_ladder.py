@@ -9,7 +9,7 @@ from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, calm, plans, window_of
 
 from weir_api.degradation import CLASSES, Signals, Threshold
 from weir_api.forecast import Costs, forecast
-from weir_api.ladder import HURRY, LadderState, Plan, decide, read_signals
+from weir_api.ladder import HURRY, MARGIN, RUSH, LadderState, Plan, decide, read_signals
 from weir_api.load import ClassLoad, Demand
 from weir_api.policy import refuses, steps_of
 
@@ -60,11 +60,14 @@ def test_between_two_changes_lies_a_dwell_but_before_the_memory_guard(plan, mome
             assert since >= plan.dwell_s
         elif decision.entered is not None and decision.entered.action != "closeLongest":
             pressing = [s for s in read_signals(plan, window, before.steps(plan)) if s.presses]
+            load, want = forecast(plan.costs, window, before.steps(plan), before.steps(plan)), plan.signals
+            fits = load.device < (1 - MARGIN) * min(want.device_utilization.enter / 100, before.limit.device)
+            fits = fits and load.front < (1 - MARGIN) * min(want.front_utilization.enter / 100, before.limit.front)
             steep = (
                 window.queue_slope * plan.dwell_s >= plan.signals.queue_depth.enter
                 or max(s.value / s.enter for s in pressing) >= 1.3
             )
-            assert since >= plan.dwell_s * (HURRY if steep else 1.0)
+            assert since >= plan.dwell_s * (RUSH if not fits else HURRY if steep else 1.0)
         assert decision.state.changed_at == (now if decision.entered or decision.left else before.changed_at)
 
 

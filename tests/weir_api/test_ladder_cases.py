@@ -86,7 +86,7 @@ def test_a_step_that_halves_the_load_is_not_left_while_the_load_would_be_too_hig
     for frames, left in ((950.0, False), (820.0, False), (800.0, True)):
         decision = decide(PLAN, window_of([Demand("interactive", "large", 2, frames)]), state, 5.0)
         assert (decision.left is not None) == left
-    assert decision.reason == "calm; without it device 80 %, front 9 %"
+    assert decision.reason == "calm; without it device 80 %, front 5 %"
 
 
 def test_refused_openings_keep_a_refusal_in_force():

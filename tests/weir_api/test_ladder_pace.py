@@ -12,12 +12,14 @@ COST = Costs({"large": {2: 0.002, 7: 0.0035, 14: 0.006}, "small": {2: 0.001, 7: 
 PLAN = Plan(steps_of(DEFAULT, CLASSES), Signals(), 5, COST)
 
 
-def test_a_front_that_is_fully_busy_may_be_asked_for_twice_as_much_so_it_hurries():
-    """One thread never shows 1.3 times of 90 percent."""
+def test_while_the_steps_in_force_do_not_suffice_for_what_is_asked_it_rushes_and_else_it_waits_for_their_effect():
     state = LadderState(in_force=(0,), changed_at=10.0, seen_at=10.0)
     demand = (Demand("interactive", "large", 2, 300.0),)
-    assert decide(PLAN, window_of(demand, front=1.0), state, 11.0).entered is not None
-    assert decide(PLAN, window_of(demand, front=0.93), state, 11.0).entered is None
+    assert decide(PLAN, window_of(demand, front=0.95), state, 10.25).entered is not None
+    late = window_of(demand, front=0.5, queue_chunks=210)
+    assert decide(PLAN, late, state, 10.25).entered is None
+    assert decide(PLAN, late, state, 14.75).entered is None
+    assert decide(PLAN, late, state, 15.0).entered is not None
 
 
 def test_what_only_the_device_lacks_is_not_sought_at_the_front():

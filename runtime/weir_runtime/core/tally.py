@@ -51,6 +51,7 @@ class Tally:
             device_s={str(name): seconds for name, seconds in scheduler.device_s.items()},
             device=scheduler.device_load(),
             busy=scheduler.vitals.busy,
+            slowdown=window.slowdown,
             front=window.front,
             memory=window.memory,
         )

@@ -112,6 +112,7 @@ class Load:
     device_s: dict[str, float]  # seconds of device that each class has had since start
     device: float  # demand at full quality, by what the device does in full batches
     busy: float  # share of the time that the device computes
+    slowdown: float  # what full batches take by what they should
     front: float  # cores that the sockets' thread needs
     memory: float  # of the process by its limit
 

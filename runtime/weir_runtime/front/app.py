@@ -114,7 +114,7 @@ def load_report(door: Door) -> dict[str, Any]:
         "breaker": load.breaker,
         "latency_ms": {name: None if p95 is None else round(1000 * p95) for name, p95 in load.latency_p95_s.items()},
         "device_s": {name: round(seconds, 3) for name, seconds in load.device_s.items()},
-        "load": {name: round(getattr(load, name), 3) for name in ("device", "busy", "front", "memory")},
+        "load": {name: round(getattr(load, name), 3) for name in ("device", "busy", "slowdown", "front", "memory")},
         "variant": next(iter(door.link.variants)),
         "variants": [
             {"name": v.name, "chunk_ms": [80 * t for t in v.modes], "cost": _costs(door.link.costs.engine[v.name])}

@@ -22,9 +22,9 @@ DETECTOR = CallCost(400e-6, 12e-6)
 
 @dataclass(frozen=True, slots=True)
 class FrontCosts:
-    """Seconds of the sockets' thread; all in, a frame then takes some 250 µs of it."""
+    """Seconds of the sockets' thread. All in, a stream takes a thousandth of a core (docs/overload.md)."""
 
-    frame_s: float = 150e-6  # of 100 ms
+    frame_s: float = 60e-6  # of 100 ms
     chunk_s: float = CHUNK_S
     interim_s: float = INTERIM_S
 

@@ -210,7 +210,7 @@ def bent():
              (0, "full quality", [])]  # fmt: skip
     for n, (rung, name, force) in enumerate(loads):
         load = {"streams": 1, "classes": {}, "refused": n, "rung": rung, "rung_name": name, "in_force": force,
-                "queue": {"chunks": n}, "cost": {"small": 1}}  # fmt: skip
+                "queue": {"chunks": n}, "variants": [], "detector_cost": {}}  # fmt: skip
         run.samples.append(Sample(float(n), load, 100_000_000 + n, 1.0 + n / 2, 0.5))
     return run
 
@@ -239,7 +239,7 @@ def test_the_trace_has_what_was_played_and_every_change_of_rung():
     assert [(one["at_s"], one["rung"], one["in_force"]) for one in trace["rungs"]] == [
         (0.0, 0, []), (1.0, 1, ["interimRate"]), (3.0, 0, [])]  # fmt: skip
     assert trace["refusals"] == {"interactive": {}, "standard": {}, "batch": {"slots": 1}}
-    assert trace["cost"] == {"small": 1}
+    assert trace["cost"] == {"variants": [], "detector_cost": {}}
     assert len(trace["open"]) == 7
 
 
