@@ -8,12 +8,13 @@ device, so that bending comes before refusing. More load never turns a no into a
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from weir_api.degradation import ClassName
+from weir_api.degradation import CLASSES, ClassName
 from weir_api.v1alpha1 import Admission, PriorityClass
 from weir_runtime.messages import SAMPLE_RATE, Refused
 
 RETRY_S = 2.0
 SAMPLE_BYTES = 4
+HEADROOM = 0.1  # of the device, that a class leaves free for each higher one
 FRONT = 0.95  # cores: the sockets have one thread
 LEAST_FRONT_S = (
     0.001  # of it that a stream takes per second on any machine; so many at once can be told before any load
@@ -50,6 +51,8 @@ class Doorkeeper:
         self._reserved = {entry.name: entry.reserved_streams for entry in classes}
         self._most_bytes = limits.max_queued_megabytes << 20
         self._stream_cost = stream_cost
+        highest_first = [name for name in CLASSES if name in self.streams]
+        self._share = {name: 1.0 - HEADROOM * rank for rank, name in enumerate(highest_first)}  # of the device
 
     def refusal(
         self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0, front_s: float = 0.0
@@ -64,7 +67,7 @@ class Doorkeeper:
         if free <= held:
             return Refused(stream, "reserved", retry_s, "the free slots are reserved for other classes")
         compute = sum(n * self._stream_cost[name] for name, n in self.streams.items())
-        if self.slots.used and slowdown * (compute + self._stream_cost[priority]) > 1.0:
+        if self.slots.used and slowdown * (compute + self._stream_cost[priority]) > self._share[priority]:
             return Refused(stream, "compute", retry_s, "the device could not keep up, even at the cheapest quality")
         if (self.slots.used + 1) * max(front_s, LEAST_FRONT_S) > FRONT:
             return Refused(stream, "front", retry_s, "the sockets' thread could not keep up")

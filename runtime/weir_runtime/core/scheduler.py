@@ -4,6 +4,7 @@ The simulator drives this class with synthetic streams; pipeline.py drives it wi
 slot here, and whatever chunks are pushed for it.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,10 @@ WINDOWS_PER_S = SAMPLE_RATE / WINDOW
 MAX_BATCH = 64
 MOST_WINDOWS = 8 * MAX_BATCH  # of a full call of the detector
 TELLING = 0.2  # change of the device's speed
-AT_ONCE, GROWTH = 128, 1.5  # streams that may come at once: so many in all, or so many times those of the last seconds
+AT_ONCE, GROWTH = 128, 1.25  # streams that may come at once: so many in all, or so many times those of the last seconds
 IDLE_FRONT, BUSY_FRONT = 0.3, 0.7  # cores
 GATHER = 0.1  # of the tightest promise
+MEMORY_TICKS = 120  # half a minute
 TELLING_FRONT = 0.5  # cores
 AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
 
@@ -55,6 +57,7 @@ class Scheduler:
         self.costs = costs
         self._max_step_s, self._max_batch = spec.model.max_step_ms / 1000, max_batch
         self._slowdown = 1.0  # of the device, as it was when the longest batches were worked out
+        self._slowdowns = deque([1.0], maxlen=MEMORY_TICKS)  # admission believes the worst: it comes back with the load
         self._rows = self._most_rows()
         self._chunk_s = {
             group: costs.engine[group[0]][group[1]].seconds(rows) / rows for group, rows in self._rows.items()
@@ -85,7 +88,7 @@ class Scheduler:
 
     def refusal(self, stream: str, priority: ClassName, queued: int, now: float) -> Refused | None:
         """What an opening would be told now; `queued` samples wait in memory."""
-        hard = self.door.refusal(stream, priority, queued, self._slowdown, self._front_s)
+        hard = self.door.refusal(stream, priority, queued, max(self._slowdowns), self._front_s)
         if hard is not None:
             return hard
         if self.breaker.refuses(now):
@@ -201,6 +204,7 @@ class Scheduler:
         """To be called every vitals.TICK_S: close the tick and decide."""
         self.host = host
         self.vitals.tick(self.queue.n_chunks, self.door.slots.used)
+        self._slowdowns.append(self.vitals.slowdown)
         if abs(self.vitals.slowdown / self._slowdown - 1) > TELLING:
             self._slowdown = self.vitals.slowdown
             self._rows = self._most_rows()

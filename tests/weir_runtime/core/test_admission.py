@@ -104,8 +104,9 @@ def test_every_refusal_has_its_reason():
     assert reason(filled(doorkeeper(2), "batch", "batch")) == "slots"
     assert reason(filled(doorkeeper(2, (1, 0, 0)), "batch")) == "reserved"
     assert reason(filled(doorkeeper(2, (1, 0, 0)), "batch"), "interactive") is None
-    assert reason(filled(doorkeeper(4, cost=0.5), "batch")) is None
-    assert reason(filled(doorkeeper(4, cost=0.5), "batch", "batch")) == "compute"
+    assert reason(filled(doorkeeper(4, cost=0.5), "batch"), "interactive") is None
+    assert reason(filled(doorkeeper(4, cost=0.5), "batch"), "standard") == "compute", "a tenth is left to interactive"
+    assert reason(filled(doorkeeper(4, cost=0.5), "batch", "batch"), "interactive") == "compute"
     assert reason(doorkeeper(), queued=MEGABYTE - 1) is None
     assert reason(doorkeeper(), queued=MEGABYTE) == "memory"
     assert (doorkeeper().crowded(MEGABYTE - 1), doorkeeper().crowded(MEGABYTE)) == (False, True)
@@ -123,4 +124,4 @@ def test_costs_do_not_add_up_over_a_long_life():
         for slot in [door.open("batch") for _ in range(7)]:
             door.close(slot, "batch")
     filled(door, *["batch"] * 9)
-    assert reason(door) is None, "ten times 0.1 is what the device can do"
+    assert reason(door, "interactive") is None, "ten times 0.1 is what the device can do"

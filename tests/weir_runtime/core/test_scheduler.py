@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from weir_api.degradation import Degradation
 from weir_api.ladder import LadderState
 from weir_api.v1alpha1 import Admission, Model, StreamingPipelineSpec, Variant
+from weir_runtime.core.admission import HEADROOM
 from weir_runtime.core.batcher import most_rows
 from weir_runtime.core.fair_queue import Chunk
 from weir_runtime.core.scheduler import Host, Scheduler
@@ -158,8 +159,8 @@ def test_the_doors_budget_is_that_of_the_cheapest_quality():
         assert scheduled.refusal("s", "standard", 0, 0.0).reason == "compute"
         return n
 
-    assert streams_held() == int(1 / (0.00625 + detector))
-    assert streams_held(degradation={"ladder": []}) == int(1 / (0.0125 + detector))
+    assert streams_held() == int((1 - HEADROOM) / (0.00625 + detector))
+    assert streams_held(degradation={"ladder": []}) == int((1 - HEADROOM) / (0.0125 + detector))
 
 
 def test_the_breaker_refuses_and_lets_in_probes():
