@@ -89,8 +89,8 @@ def page(rows: Sequence[Line], run: Run) -> str:
 Made by `make bench-overload` on {strftime("%Y-%m-%d")}: {os.cpu_count()} cores, no GPU, one thread for the engine.
 Clients and server share the machine. The default manifest with `maxStreams: 1024`, so the large and the small embedded
 model; 40 % interactive, 40 % standard, 20 % batch streams of 8 to 30 s with recordings of tests/speech, 60 % speech,
-interims on. Half the capacity for {CALM_S} s, twice of it for {LOADED_S} s, then an eighth. Latency is the server's own:
-from the arrival of the last sample that a result needed to its write, less what interims wait for their turn.
+interims on. Half the capacity for {CALM_S} s, twice of it for {LOADED_S} s, then an eighth. Latency is the server's
+own: from the arrival of the last sample that a result needed to its write, less what interims wait for their turn.
 
 | what | measured | bar |
 | --- | --- | --- |
