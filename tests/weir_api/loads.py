@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from weir_api.degradation import CLASSES, PercentThreshold, Rung, Signals, Threshold
 from weir_api.forecast import Costs
-from weir_api.ladder import Plan
+from weir_api.ladder import LadderState, Plan, decide
 from weir_api.load import ClassLoad, Demand, LoadWindow
 from weir_api.policy import steps_of
 
@@ -96,3 +96,13 @@ def window_of(demand=(), **fields):
     }
     plain = LoadWindow(classes, tuple(demand), 0.0, 1.0, 0, 0.0, 0.0, 0.0, 10, 100, 0)
     return replace(plain, **fields)
+
+
+def walk(plan, windows):
+    """(window, state before, decision, now) of each (window, seconds since the one before)."""
+    state, now = LadderState(), 0.0
+    for window, passed in windows:
+        now += passed
+        decision = decide(plan, window, state, now)
+        yield window, state, decision, now
+        state = decision.state

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, calm, plans, window_of
+from loads import COSTS, DEFAULT, SANE_COSTS, WINDOWS, calm, plans, walk, window_of
 
 from weir_api.degradation import CLASSES, Signals, Threshold
 from weir_api.forecast import Costs, forecast
@@ -16,16 +16,6 @@ from weir_api.policy import refuses, steps_of
 TICK_S = 0.25
 STEADY_S, LONG_S = 0.5, 2.5  # ticks of long runs
 MOMENTS = st.lists(st.tuples(WINDOWS, st.sampled_from([0.25, 1.0, 5.0, 30.0])), min_size=1, max_size=12)
-
-
-def walk(plan, windows):
-    """(window, state before, decision, now) of each (window, seconds since the one before)."""
-    state, now = LadderState(), 0.0
-    for window, passed in windows:
-        now += passed
-        decision = decide(plan, window, state, now)
-        yield window, state, decision, now
-        state = decision.state
 
 
 def climbed(plan, in_force, at=0.0):

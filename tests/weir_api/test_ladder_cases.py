@@ -4,23 +4,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from loads import DEFAULT, window_of
+from loads import DEFAULT, walk, window_of
 
 from weir_api.degradation import CLASSES, Rung, Signals
 from weir_api.forecast import Costs, Forecast, with_openings
 from weir_api.ladder import UNLIMITED, LadderState, Plan, decide
 from weir_api.load import ClassLoad, Demand
 from weir_api.policy import steps_of
-
-
-def walk(plan, windows):
-    """(window, state before, decision, now) of each (window, seconds since the one before)."""
-    state, now = LadderState(), 0.0
-    for window, passed in windows:
-        now += passed
-        decision = decide(plan, window, state, now)
-        yield window, state, decision, now
-        state = decision.state
 
 
 def climbed(plan, in_force, at=0.0):
