@@ -171,5 +171,5 @@ def test_the_examples_are_what_the_page_says(path):
     load = read_traffic(EXAMPLES / "traffic.yaml")
     short = load.model_copy(update={"phases": [p.model_copy(update={"seconds": p.seconds / 5}) for p in load.phases]})
     outcome = simulate(read_manifest(path).spec, short)
-    assert outcome.changes
+    assert outcome.changes or any(outcome.refusals(name) for name in outcome.classes), "a rush that no policy feels"
     assert path.name in (EXAMPLES / "README.md").read_text()
