@@ -121,13 +121,10 @@ def room(plan: Plan, window: LoadWindow, state: LadderState) -> int:
     free = int(window.slots_total * plan.signals.slots_used.enter / 100 - window.slots_used - 1e-9)
     if usual < 1:
         return max(0, min(1, free))
-    load, want = forecast(plan.costs, window, steps, steps), plan.signals
-    share = max(
-        load.device / min(want.device_utilization.enter / 100, state.limit.device),
-        load.front / min(want.front_utilization.enter / 100, state.limit.front),
-    ) / (1 - MARGIN)  # fmt: skip
-    most = usual / share if share > 0 else float("inf")
-    return max(0, min(free, max(1, int(usual * GENTLY)), int(min(most, 1e9)) - window.streams))
+    load, most = forecast(plan.costs, window, steps, steps), _most(plan, state)
+    share = max(load.device / most.device, load.front / most.front)
+    streams = usual / share if share > 0 else float("inf")
+    return max(0, min(free, max(1, int(usual * GENTLY)), int(min(streams, 1e9)) - window.streams))
 
 
 def _remember(plan: Plan, state: LadderState, calm: bool, now: float) -> LadderState:
@@ -208,12 +205,18 @@ def _pause(plan: Plan, window: LoadWindow, state: LadderState, step: Step, press
     return plan.dwell_s * (HURRY if steep else 1.0)
 
 
+def _most(plan: Plan, state: LadderState) -> Forecast:
+    """Load that stays, with a margin, under `enter` and under what was overload once."""
+    want = plan.signals
+    device = min(want.device_utilization.enter / 100, state.limit.device)
+    front = min(want.front_utilization.enter / 100, state.limit.front)
+    return Forecast((1 - MARGIN) * device, (1 - MARGIN) * front)
+
+
 def _fits(plan: Plan, window: LoadWindow, state: LadderState, then: Sequence[Step]) -> bool:
-    """Whether the load stays under `enter`, and under what was overload once, with a margin under the steps `then`."""
-    load, want = forecast(plan.costs, window, state.steps(plan), then), plan.signals
-    return load.device < (1 - MARGIN) * min(want.device_utilization.enter / 100, state.limit.device) and load.front < (
-        1 - MARGIN
-    ) * min(want.front_utilization.enter / 100, state.limit.front)
+    """Whether the load has room under the steps `then`."""
+    load, most = forecast(plan.costs, window, state.steps(plan), then), _most(plan, state)
+    return load.device < most.device and load.front < most.front
 
 
 def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:

@@ -49,7 +49,6 @@ from weir_runtime.messages import (
 )
 
 MOST_ROWS = 2  # of a detector call, times the largest batch
-SHED_S = 1.0  # between two streams that are closed under closeLongest
 
 
 class Pipeline:
@@ -72,7 +71,7 @@ class Pipeline:
         self._events: list[ToFront] = []
         self._timings: list[ChunkTiming] = []
         self._tally = Tally()
-        self._shed_at = self._heard_at = float("-inf")
+        self._heard_at = float("-inf")
 
     # ---- messages
 
@@ -269,13 +268,8 @@ class Pipeline:
 
     def _shed(self, now: float) -> None:
         """The longest stream of a class that is being closed gets its finals and leaves, one at a time."""
-        step = next((step for step in self.scheduler.in_force if step.action == "closeLongest"), None)
-        if step is None or now - self._shed_at < SHED_S:
-            return
-        candidates = [s for s in self._streams.values() if s.priority in step.classes and not s.ending]
-        if candidates:
-            self._shed_at = now
-            longest = min(candidates, key=lambda stream: stream.opened)
+        longest = self.scheduler.to_close(self._streams.values(), now)
+        if longest is not None:
             self.on_message(Close(longest.id, "shed", "shed"), now)
 
     # ---- what came of it

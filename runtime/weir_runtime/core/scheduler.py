@@ -5,8 +5,9 @@ slot here, and whatever chunks are pushed for it.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from weir_api.degradation import ClassName
 from weir_api.forecast import Costs, forecast, grown
@@ -31,6 +32,7 @@ TELLING = 0.2  # change of the device's speed
 AT_ONCE, GROWTH = 128, 1.25  # streams that may come at once: so many in all, or so many times those of the last seconds
 IDLE_FRONT, BUSY_FRONT = 0.3, 0.7  # cores
 GATHER = 0.1  # of the tightest promise
+SHED_S = 1.0  # between two streams that are closed under closeLongest
 MEMORY_TICKS = 120  # half a minute
 TELLING_FRONT = 0.5  # cores
 AHEAD_S = 1.0  # a chunk that comes this long before its time is a file's: it may take what is left of the device
@@ -42,6 +44,22 @@ class Host:
 
     front: float = 0.0  # cores that the sockets' thread needs
     memory: float = 0.0  # of the process by its limit
+
+
+class Closable(Protocol):
+    """A stream as closeLongest sees it."""
+
+    @property
+    def priority(self) -> ClassName: ...
+
+    @property
+    def opened(self) -> float: ...
+
+    @property
+    def ending(self) -> bool: ...
+
+
+Closing = TypeVar("Closing", bound=Closable)
 
 
 class Scheduler:
@@ -80,7 +98,7 @@ class Scheduler:
         self._room = 0  # streams of the highest refused class that may still be let in
         self._treatments = {name: Treatment() for name in spec.classes}
         self._longest_gather_s = GATHER * min((s for s in promises.values() if s is not None), default=1.0)
-        self._stepped_at = float("-inf")
+        self._stepped_at = self._shed_at = float("-inf")
         self._retries: list[list[Chunk]] = []
         self._tried: set[int] = set()  # ids of chunks that failed before
 
@@ -117,6 +135,17 @@ class Scheduler:
     def treatment(self, priority: ClassName) -> Treatment:
         """What the ladder does to streams of this class now."""
         return self._treatments[priority]
+
+    def to_close(self, streams: Iterable[Closing], now: float) -> Closing | None:
+        """The longest stream of a class that is being closed, once per SHED_S; None: nobody has to go now."""
+        step = next((step for step in self.in_force if step.action == "closeLongest"), None)
+        if step is None or now - self._shed_at < SHED_S:
+            return None
+        candidates = [stream for stream in streams if stream.priority in step.classes and not stream.ending]
+        if not candidates:
+            return None
+        self._shed_at = now
+        return min(candidates, key=lambda stream: stream.opened)
 
     # ---- chunks
 

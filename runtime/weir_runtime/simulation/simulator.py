@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.core.fair_queue import Chunk
-from weir_runtime.core.pipeline import SHED_S
 from weir_runtime.core.scheduler import WINDOWS_PER_S, Host, Scheduler
 from weir_runtime.core.vitals import TICK_S
 from weir_runtime.messages import Refused
@@ -41,7 +40,6 @@ class Simulator:
         self._streams: dict[SyntheticStream, OnEnd] = {}
         self._in_slot: dict[int, SyntheticStream] = {}
         self._waiting = 0  # samples, at the last tick
-        self._shed_at = float("-inf")
         self.timeline.at(TICK_S, self._tick)
 
     # ---- clients
@@ -161,16 +159,8 @@ class Simulator:
         return self._memory.base + self._memory.stream * len(self._streams) + SAMPLE_BYTES * self._waiting
 
     def _shed(self, now: float) -> None:
-        """As core/pipeline.py does it."""
-        step = next((step for step in self.scheduler.in_force if step.action == "closeLongest"), None)
-        if step is None or now - self._shed_at < SHED_S:
-            return
-        longest = min(
-            (stream for stream in self._streams if stream.priority in step.classes and not stream.ending),
-            key=lambda stream: stream.opened, default=None,
-        )  # fmt: skip
+        longest = self.scheduler.to_close(self._streams, now)
         if longest is not None:
-            self._shed_at = now
             self.recorder.closed_early += 1
             self._end(longest, now)
 

@@ -148,7 +148,7 @@ def test_who_paused_may_catch_up():
 
 
 def test_stages_are_left_out_of_segments_that_begin_under_it_and_named():
-    """Nothing measures what stages cost, so the ladder never climbs this rung by itself yet: it is put in force."""
+    """What it does, not when it is climbed: stages spare so little that the rung is put in force here."""
     machine = Bending(*rungs("optionalStages", "refuseAll"))
     machine.open("s", stages=("numbers",))
 
@@ -203,3 +203,16 @@ def test_what_a_call_should_take_is_known_for_both_kinds():
     machine.do(windows)
     machine.hear()
     assert DEVICE.batch_s(machine.work()) == pytest.approx(0.006)
+
+
+def test_nothing_is_taken_behind_the_end():
+    machine = Bending()
+    machine.open("s")
+    machine.audio("s", speech(SECOND))
+    machine.send(Close("s"))
+    waiting = machine.core.load(machine.now).queued_bytes
+    machine.audio("s", speech(SECOND))
+    machine.send(Finalize("s", "late"))
+    assert machine.core.load(machine.now).queued_bytes == waiting
+    machine.run()
+    assert "Finalized" not in machine.kinds("s")
