@@ -58,8 +58,8 @@ clean:  ## remove .venv and caches
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	touch $@
 
-.venv/runtime.stamp: .venv/uv.stamp pyproject.toml requirements/runtime.txt requirements/torch.txt requirements/gpu.txt
-	$(PIP) --no-deps --require-hashes -r requirements/runtime.txt
+.venv/runtime.stamp: .venv/uv.stamp pyproject.toml requirements/operator.txt requirements/runtime.txt requirements/torch.txt requirements/gpu.txt
+	$(PIP) --no-deps --require-hashes -r requirements/operator.txt -r requirements/runtime.txt
 ifeq ($(TORCH_INDEX),)
 	$(PIP) --no-deps --require-hashes -r requirements/torch.txt -r requirements/gpu.txt
 else

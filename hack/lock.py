@@ -1,9 +1,10 @@
 """Resolve every extra together, once, and write the hashed lock files in requirements/ (`make lock`).
 
-One resolution, four files, so that a CPU machine, a GPU machine and CI install the same versions:
-runtime.txt (what `weir serve` needs, torch left out), torch.txt (torch alone), gpu.txt (the CUDA libraries of
-torch's PyPI build), test.txt (what is left: dev and nemo).
-No index address is written; torch can come from another index (`make setup TORCH_INDEX=…`).
+One resolution, five files, so that a CPU machine, a GPU machine and CI install the same versions:
+operator.txt (what `weir operator` needs), runtime.txt (what `weir serve` needs, torch left out), torch.txt (torch
+alone), gpu.txt (the CUDA libraries of torch's PyPI build), test.txt (what is left: dev and nemo).
+What is locked stays at its version, unless `--upgrade` is given. No index address is written; torch can come from
+another index (`make setup TORCH_INDEX=…`).
 """
 
 import re
@@ -26,8 +27,16 @@ def resolve(extras: list[str], constraints: Lock | None = None) -> Lock:
         source = ["pyproject.toml", *(f"--extra={name}" for name in extras)]
         command = ["uv", "pip", "compile", *source, "-c", str(pins), "-o", str(target), "-q", "--python-version=3.11"]
         subprocess.run([*command, "--generate-hashes", "--no-header", "--no-annotate"], check=True)
-        blocks = re.split(r"\n(?=\S)", target.read_text().strip())
+        return blocks_of(target.read_text())
+
+
+def blocks_of(text: str) -> Lock:
+    blocks = re.split(r"\n(?=\S)", text.strip())
     return {re.split(r"[=\[ ]", block)[0]: block for block in blocks if PINNED.match(block)}
+
+
+def locked() -> Lock:
+    return {name: block for path in OUT.glob("*.txt") for name, block in blocks_of(path.read_text()).items()}
 
 
 def write(name: str, lock: Lock) -> None:
@@ -35,12 +44,14 @@ def write(name: str, lock: Lock) -> None:
 
 
 def main() -> None:
-    everything = resolve(["operator", "runtime", "bench", "nemo", "dev"])
-    runtime = resolve(["operator", "runtime"], everything)
+    everything = resolve(["operator", "runtime", "bench", "nemo", "dev"], {} if "--upgrade" in sys.argv else locked())
+    operator = resolve(["operator"], everything)
+    runtime = resolve(["runtime"], everything)
     torch = {"torch": everything["torch"]}
     gpu = {name: block for name, block in everything.items() if CUDA.match(name)}
     runtime = {name: block for name, block in runtime.items() if name not in torch and name not in gpu}
-    seen = {*runtime, *torch, *gpu}
+    seen = {*operator, *runtime, *torch, *gpu}
+    write("operator.txt", operator)
     write("runtime.txt", runtime)
     write("torch.txt", torch)
     write("gpu.txt", gpu)

@@ -20,7 +20,7 @@ from weir_runtime.front.observer import Observer
 from weir_runtime.front.options import Options, default_options
 from weir_runtime.messages import Refused
 
-JITTER = 0.5  # of the stated wait, so that refused clients do not come back together
+JITTER = 1.0  # of the stated wait, so that refused clients do not come back together, in whole seconds
 
 
 class Guest(Protocol):
