@@ -53,11 +53,11 @@ def check(file: Path) -> None:
         spec = read_manifest(file).spec
         if spec.auth is None:
             raise ManifestError(f"{file}: spec.auth: absent, so no keys are asked for")
-        found = read_keys(Path(spec.auth.keys_file), spec.classes)
+        found = read_keys(Path(spec.auth.path), spec.classes)
     except ManifestError as error:
         _fail(error)
     tenants = len({grant.tenant for grant in found.values()})
-    click.echo(f"{spec.auth.keys_file}: ok, keys: {len(found)}, tenants: {tenants}")
+    click.echo(f"{spec.auth.path}: ok, keys: {len(found)}, tenants: {tenants}")
 
 
 def _entry(fields: dict[str, Any]) -> str:

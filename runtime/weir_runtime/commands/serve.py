@@ -54,7 +54,7 @@ async def _serve(pipeline: StreamingPipeline, host: str, port: int, control_port
     async with runtime(pipeline) as running, site(running, host, port, control_port) as here:
         if not here.door.loopback and pipeline.spec.auth is None:
             log(logging.WARNING, "anybody who reaches this address can stream: name a keys file in spec.auth")
-        shutdown = Shutdown(here.door, pipeline.spec.admission.drain_seconds)
+        shutdown = Shutdown(here.door, pipeline.spec.rollout.drain_seconds)
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not look at it
         click.echo(f"weir: listening on {here.url}")

@@ -43,7 +43,7 @@ class Access:
         self._file: KeyFile | None = None
         self._stranger: Grant | None = Grant("", offered)
         if spec.auth is not None:
-            self._file = KeyFile(Path(spec.auth.keys_file), offered)
+            self._file = KeyFile(Path(spec.auth.path), offered)
             self._stranger = Grant(ANONYMOUS, up_to("standard", offered)) if spec.auth.anonymous else None
 
     def grant(self, key: str | None) -> Grant | Literal["unauthenticated", "unknown_key"]:

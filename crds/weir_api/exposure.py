@@ -1,0 +1,36 @@
+"""How clients outside the cluster reach a pipeline: an Ingress or, through a gateway, an HTTPRoute. Not both."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from weir_api.base import ApiModel
+from weir_api.pod import Label, Text
+
+HostName = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+
+
+class Ingress(ApiModel):
+    """An Ingress for /v1 and the captions page; the control port is never behind it."""
+
+    host: HostName = Field(description="Name under which clients reach the pipeline.")
+    class_name: Label | None = Field(None, description="Ingress class; absent: the cluster's default.")
+    tls_secret_name: Label | None = Field(None, description="Certificate; absent: no TLS at the ingress.")
+    annotations: dict[Label, Text] = Field(
+        default={}, max_length=32, description="For the controller, such as its time-outs for long WebSockets."
+    )
+
+
+class ParentRef(ApiModel):
+    """A Gateway, or one of its listeners."""
+
+    name: Label
+    namespace: Label | None = None
+    section_name: Label | None = Field(None, description="The listener; absent: all that allow the route.")
+
+
+class Gateway(ApiModel):
+    """An HTTPRoute for the same paths."""
+
+    parent_refs: list[ParentRef] = Field(min_length=1, max_length=8)
+    hostnames: list[HostName] = Field(default=[], max_length=16)

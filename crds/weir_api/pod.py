@@ -1,0 +1,90 @@
+"""What a pipeline says of its pods: the image, the accelerator, and a curated overlay of Kubernetes' own pod fields."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from weir_api.base import ApiModel, FieldError
+
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=32)]
+Label = Annotated[str, Field(max_length=253)]
+Text = Annotated[str, Field(max_length=1024)]
+KubernetesObject = dict[str, Any]  # a field of Kubernetes' own API, which checks it when the pod is made
+RESERVED_ENV = ("WEIR_POD_NAME", "WEIR_POD_UID")
+RESERVED_VOLUMES = ("weir", "models", "keys", "tmp")
+
+
+class Resources(ApiModel):
+    """Compute resources of the runtime container, as Kubernetes has them."""
+
+    requests: dict[Label, Quantity] = Field(default={}, max_length=16, description="What the scheduler sets aside.")
+    limits: dict[Label, Quantity] = Field(default={}, max_length=16, description="What the container may not exceed.")
+
+
+class EnvVar(ApiModel):
+    """An environment variable of the runtime container."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)
+    value: str = Field("", max_length=4096)
+
+
+class LocalReference(ApiModel):
+    """An object of the pipeline's own namespace, by name."""
+
+    name: str = Field(min_length=1, max_length=253)
+
+
+class Runtime(ApiModel):
+    """The pods that serve the pipeline."""
+
+    image: str | None = Field(None, min_length=1, max_length=512, description="Absent: the operator's default image.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When the kubelet asks the registry for the image."
+    )
+    accelerator: Literal["cpu", "gpu"] = Field(
+        "cpu", description="What the models run on. It cannot be changed later: make a new pipeline instead."
+    )
+    gpu_resource_name: Label = Field("nvidia.com/gpu", description="Extended resource that one pod asks one of.")
+    resources: Resources = Field(default_factory=Resources)
+    env: list[EnvVar] = Field(default=[], max_length=64)
+    node_selector: dict[Label, Label] = Field(default={}, max_length=32)
+    tolerations: list[KubernetesObject] = Field(default=[], max_length=32)
+    affinity: KubernetesObject | None = None
+    topology_spread_constraints: list[KubernetesObject] = Field(default=[], max_length=8)
+    volumes: list[KubernetesObject] = Field(default=[], max_length=32)
+    volume_mounts: list[KubernetesObject] = Field(default=[], max_length=32)
+    priority_class_name: Label | None = None
+    runtime_class_name: Label | None = None
+    service_account_name: Label | None = Field(None, description="Absent: the namespace's default, without its token.")
+    image_pull_secrets: list[LocalReference] = Field(default=[], max_length=8)
+    labels: dict[Label, Label] = Field(default={}, max_length=32, description="On the pods, besides Weir's own.")
+    annotations: dict[Label, Text] = Field(default={}, max_length=32, description="On the pods.")
+
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        for place, variable in enumerate(self.env):
+            if variable.name in RESERVED_ENV:
+                raise FieldError(("env", place, "name"), f"{variable.name} is set by the operator; leave it out")
+        for place, volume in enumerate(self.volumes):
+            if volume.get("name") in RESERVED_VOLUMES:
+                message = f"{volume['name']} is one of Weir's own volumes ({', '.join(RESERVED_VOLUMES)}); rename it"
+                raise FieldError(("volumes", place, "name"), message)
+        for key in self.labels:
+            if key.startswith(("weir.dev/", "app.kubernetes.io/")):
+                raise FieldError(("labels", key), "labels under weir.dev/ and app.kubernetes.io/ are the operator's")
+        return self
+
+
+class ModelCache(ApiModel):
+    """Where checkpoints are kept between starts. Absent: an emptyDir, filled at each start."""
+
+    persistent_volume_claim: str | None = Field(
+        None, min_length=1, max_length=253, description="A claim in the pipeline's namespace that all pods can mount."
+    )
+    size_limit: Quantity | None = Field(None, description="Of the emptyDir, where no claim is named.")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.persistent_volume_claim is not None and self.size_limit is not None:
+            raise FieldError(("sizeLimit",), "a claim has its own size; leave sizeLimit out")
+        return self
