@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,16 +57,18 @@ def path(command: str) -> Path:
     return cache() / f"{folder}-{version(tool)}" / command
 
 
-def missing() -> list[str]:
-    return [command for command in BY_COMMAND if not path(command).exists()]
+def missing(commands: Iterable[str] = tuple(BY_COMMAND)) -> list[str]:
+    return [command for command in commands if not path(command).exists()]
 
 
-def build() -> None:
-    """Compile what the cache lacks. Says what it builds and how long it took."""
+def build(commands: Iterable[str] = tuple(BY_COMMAND)) -> None:
+    """Compile what the cache lacks of them. Says what it builds and how long it took."""
+    if not missing(commands):
+        return
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in missing():
+        for command in missing(commands):
             started = time.monotonic()
             compile_one(BY_COMMAND[command], command)
             print(f"cluster: built {command} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

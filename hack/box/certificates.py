@@ -67,7 +67,7 @@ def authority(folder: Path, name: str) -> None:
 
 def issue(folder: Path, issuer: str, name: str, subject: str, names: str = "") -> None:
     signed_by = ["-CA", folder / f"{issuer}.crt", "-CAkey", folder / f"{issuer}.key"]
-    extensions = ["-addext", "extendedKeyUsage=serverAuth,clientAuth"]
+    extensions = ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
     if names:
         extensions += ["-addext", f"subjectAltName={names}"]
     files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"]
