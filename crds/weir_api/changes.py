@@ -36,7 +36,9 @@ def change_of(place: Place) -> Change:
 
 def revision_of(spec: StreamingPipelineSpec) -> str:
     """Eight hex digits that are equal for two specs exactly if no pod has to be replaced between them."""
-    kept = _restart(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True), ())
+    usual = _restart(StreamingPipelineSpec().model_dump(mode="json", by_alias=True), ())
+    parts = _restart(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True), ()) or {}
+    kept = {key: part for key, part in parts.items() if part != usual.get(key)}  # default but for what is live in it
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:8]
 
 

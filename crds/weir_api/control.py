@@ -5,15 +5,14 @@ number that only grows, so that neither a former leader nor a replayed request c
 fields are ignored: operator and runtime may be of different versions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from weir_api.report import Report
+from weir_api.report import Number, Report
 
 SIGNATURE_HEADER = "Weir-Signature"
-Number = Annotated[int, Field(ge=0, le=2**53)]
 UnixSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -74,3 +73,9 @@ class Orders:
             return "accepted"
         same = (order.epoch, order.revision) == self.policy
         return "renewed" if same and order.expires_at > self.policy_expires_at else "stale"
+
+    def after(self, order: Policy | Drain) -> "Orders":
+        """What has been told once `order` is carried out."""
+        if isinstance(order, Drain):
+            return replace(self, drain=(order.epoch, order.counter))
+        return replace(self, policy=(order.epoch, order.revision), policy_expires_at=order.expires_at)

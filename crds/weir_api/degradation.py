@@ -59,10 +59,10 @@ class Threshold(ApiModel):
 
 
 class PercentThreshold(ApiModel):
-    """The same in percent of what a class promises (its latencyMs)."""
+    """A threshold in percent of what a class promises (its latencyMs)."""
 
-    enter_percent: int = Field(ge=1, le=1000)
-    recover_percent: int = Field(ge=1, le=1000)
+    enter_percent: int = Field(ge=1, le=1000, description="From here on the signal presses.")
+    recover_percent: int = Field(ge=1, le=1000, description="Below this the signal is calm; less than enterPercent.")
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Self:
@@ -98,7 +98,9 @@ class Breaker(ApiModel):
     """The circuit breaker: an engine that fails gets no new streams until a few have shown that it works again."""
 
     error_percent: int = Field(50, ge=1, le=100, description="Opens at this share of failed engine calls.")
-    minimum_calls: int = Field(10, ge=1, description="With fewer calls in the window nothing is concluded.")
+    minimum_calls: int = Field(
+        10, ge=1, le=1_000_000, description="With fewer calls in the window nothing is concluded."
+    )
     window_seconds: int = Field(10, ge=1, le=600, description="Over which the share is taken.")
     open_seconds: int = Field(10, ge=1, le=3600, description="No new streams for so long; then a few probes.")
     probes: int = Field(3, ge=1, le=100, description="Streams let in while half-open.")

@@ -5,18 +5,18 @@ from typing import Annotated
 from pydantic import Field
 
 from weir_api.base import ApiModel
-from weir_api.pod import Label, Text
+from weir_api.pod import Label, LabelKey, Text
 
 HostName = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 
 
 class Ingress(ApiModel):
-    """An Ingress for /v1 and the captions page; the control port is never behind it."""
+    """An Ingress for /v1 and the captions page, never for the control port. Absent: only the Service in the cluster."""
 
     host: HostName = Field(description="Name under which clients reach the pipeline.")
     class_name: Label | None = Field(None, description="Ingress class; absent: the cluster's default.")
     tls_secret_name: Label | None = Field(None, description="Certificate; absent: no TLS at the ingress.")
-    annotations: dict[Label, Text] = Field(
+    annotations: dict[LabelKey, Text] = Field(
         default={}, max_length=32, description="For the controller, such as its time-outs for long WebSockets."
     )
 
@@ -24,13 +24,15 @@ class Ingress(ApiModel):
 class ParentRef(ApiModel):
     """A Gateway, or one of its listeners."""
 
-    name: Label
-    namespace: Label | None = None
+    name: Label = Field(description="Of the Gateway.")
+    namespace: Label | None = Field(None, description="Of the Gateway; absent: the pipeline's.")
     section_name: Label | None = Field(None, description="The listener; absent: all that allow the route.")
 
 
 class Gateway(ApiModel):
-    """An HTTPRoute for the same paths."""
+    """An HTTPRoute for the same paths, instead of an Ingress."""
 
-    parent_refs: list[ParentRef] = Field(min_length=1, max_length=8)
-    hostnames: list[HostName] = Field(default=[], max_length=16)
+    parent_refs: list[ParentRef] = Field(min_length=1, max_length=8, description="Gateways that serve the route.")
+    hostnames: list[HostName] = Field(
+        default=[], max_length=16, description="Names under which clients reach the pipeline; empty: the listener's."
+    )

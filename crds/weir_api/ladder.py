@@ -4,9 +4,10 @@ Rules: a signal presses from `enter` on; then the lowest step that is not in for
 entered. When all signals are below `recover` the highest step in force is left, if what it spares still fits then. One
 step per decision, a dwell between two, less while it is steep; closeLongest, the memory guard, waits for no dwell.
 What was overload once is remembered (`limit`), since a cost that was measured wrongly must not make the ladder swing.
+Steps of the floor (ADR 7) are in force at once, all of them, and stay; without it the ladder goes on from where it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -58,6 +59,7 @@ class Decision:
     state: LadderState
     entered: Step | None = None
     left: Step | None = None
+    held: tuple[Step, ...] = ()  # entered since they are of the floor
     reason: str = ""
 
 
@@ -77,8 +79,12 @@ class Signal:
         return f"{self.name} {self.value:.0f} (enter {self.enter:g}, recover {self.recover:g})"
 
 
-def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:
-    """What to do at `now`, seconds on a clock that never goes back; asked a few times a second."""
+def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float, floor: Collection[int] = ()) -> Decision:
+    """What to do at `now`, seconds on a clock that never goes back; asked a few times a second. `floor` are the places
+    of steps that somebody else holds in force."""
+    held = hold(plan, state, floor, now)
+    if held.held:
+        return held
     steps = state.steps(plan)
     signals = list(read_signals(plan, window, steps))
     pressing = [signal for signal in signals if signal.presses]
@@ -87,8 +93,27 @@ def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> De
     if pressing:
         return _climb(plan, window, replace(state, fits_since=float("inf")), pressing, now)
     if calm and state.in_force:
-        return _descend(plan, window, state, now)
+        return _descend(plan, window, state, now, floor)
     return Decision(replace(state, fits_since=float("inf")))
+
+
+def hold(plan: Plan, state: LadderState, floor: Collection[int], now: float) -> Decision:
+    """Put the steps of the floor in force that are not; what the load is then has to show before the next change."""
+    missing = sorted(set(floor) - set(state.in_force))
+    if not missing:
+        return Decision(state)
+    in_force = tuple(sorted((*state.in_force, *missing)))
+    after = replace(state, in_force=in_force, changed_at=now, fits_since=float("inf"), left=None)
+    return Decision(after, held=tuple(plan.steps[place] for place in missing), reason="the operator's policy")
+
+
+def carry(old: Plan, new: Plan, state: LadderState, now: float) -> LadderState:
+    """The state under another ladder: what is in force goes on by its name, what has none there is left."""
+    places = {step.name: place for place, step in enumerate(new.steps)}
+    in_force = tuple(sorted(places[step.name] for step in state.steps(old) if step.name in places))
+    if len(in_force) == len(state.in_force):
+        return replace(state, in_force=in_force)
+    return replace(state, in_force=in_force, changed_at=now, fits_since=float("inf"), left=None)
 
 
 def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Iterator[Signal]:
@@ -219,20 +244,23 @@ def _fits(plan: Plan, window: LoadWindow, state: LadderState, then: Sequence[Ste
     return load.device < most.device and load.front < most.front
 
 
-def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float) -> Decision:
-    """Leave the highest step, if the load still fits without it."""
-    steps = state.steps(plan)
-    leaving, rest = steps[-1], steps[:-1]
-    if leaving.action in ("refuse", "refuseAll"):
-        refused = {name for step in rest if step.action in ("refuse", "refuseAll") for name in step.classes}
-        window = with_openings(window, [name for name in leaving.classes if name not in refused])
+def _descend(plan: Plan, window: LoadWindow, state: LadderState, now: float, floor: Collection[int]) -> Decision:
+    """Leave the highest step that the floor does not hold, if the load still fits without it. Where it holds them all
+    the calm counts for when it no longer does."""
+    own = [place for place in state.in_force if place not in floor]
+    leaving = (own or state.in_force)[-1]
+    in_force = tuple(place for place in state.in_force if place != leaving)
+    steps, step, rest = state.steps(plan), plan.steps[leaving], tuple(plan.steps[place] for place in in_force)
+    if step.action in ("refuse", "refuseAll"):
+        refused = {name for each in rest if each.action in ("refuse", "refuseAll") for name in each.classes}
+        window = with_openings(window, [name for name in step.classes if name not in refused])
     then = forecast(plan.costs, window, steps, rest)
     slots = 100 * window.slots_used < plan.signals.slots_used.enter * window.slots_total
     if not slots or not _fits(plan, window, state, rest):
         return Decision(replace(state, fits_since=float("inf")))
     since = min(state.fits_since, now)
-    if now - max(since, state.changed_at) < plan.dwell_s:
+    if not own or now - max(since, state.changed_at) < plan.dwell_s:
         return Decision(replace(state, fits_since=since))
-    after = replace(state, in_force=state.in_force[:-1], changed_at=now, fits_since=now, left=then)
+    after = replace(state, in_force=in_force, changed_at=now, fits_since=now, left=then)
     reason = f"calm; without it device {100 * then.device:.0f} %, front {100 * then.front:.0f} %"
-    return Decision(after, left=leaving, reason=reason)
+    return Decision(after, left=step, reason=reason)

@@ -14,8 +14,8 @@ ChunkMs = Literal[80, 160, 560, 1120]
 class StepCost(ApiModel):
     """What one call of the device costs: a fixed part and a part per row."""
 
-    step_us: int = Field(ge=0, description="Microseconds of a call, whatever its rows.")
-    row_us: int = Field(ge=1, description="Microseconds of each row.")
+    step_us: int = Field(ge=0, le=1_000_000_000, description="Microseconds of a call, whatever its rows.")
+    row_us: int = Field(ge=1, le=1_000_000_000, description="Microseconds of each row.")
 
 
 class ChunkCost(StepCost):
@@ -33,9 +33,12 @@ class Variant(ApiModel):
     )
     engine: Literal["native", "nemo"] = Field("native", description="native is Weir's own step; nemo drives NeMo's.")
     chunk_ms: ChunkMs = Field(160, description="Audio per engine step where a client names no latency.")
-    language: str = Field("en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="Language that it recognises.")
+    language: str = Field(
+        "en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", max_length=35, description="Language that it recognises."
+    )
     cost: list[ChunkCost] = Field(
         default=[],
+        max_length=4,
         description="As `weir bench --calibrate` measured it on the pod's hardware; absent: measured at each start.",
     )
 
@@ -52,9 +55,9 @@ class Model(ApiModel):
         default=[Variant(name="large", source="embedded://large"), Variant(name="small", source="embedded://small")],
         min_length=1,
         max_length=8,
-        description="Best first; the order is the fallback order.",
+        description="Best first; the order is the fallback order. Absent: embedded://large and embedded://small.",
     )
-    cache: ModelCache = Field(default_factory=ModelCache, description="Where checkpoints are kept between starts.")
+    cache: ModelCache = Field(default_factory=ModelCache)
     max_step_ms: int = Field(
         80, ge=5, le=2000, description="No engine step takes longer, so that nobody waits long behind another's batch."
     )

@@ -2,36 +2,58 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from weir_api.base import ApiModel, FieldError
+from weir_api.base import ApiModel, FieldError, unique
 
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=32)]
-Label = Annotated[str, Field(max_length=253)]
+Label = Annotated[str, Field(min_length=1, max_length=253)]  # the name of something else in the cluster
+LabelKey = Annotated[
+    str,
+    Field(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=317),
+]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
 Text = Annotated[str, Field(max_length=1024)]
 KubernetesObject = dict[str, Any]  # a field of Kubernetes' own API, which checks it when the pod is made
-RESERVED_ENV = ("WEIR_POD_NAME", "WEIR_POD_UID")
+NAMED: dict[str, JsonValue] = {  # what the resource's schema knows of such an object
+    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Of the volume."}},
+    "required": ["name"],
+}
+
+
+def _named(volume: KubernetesObject) -> KubernetesObject:
+    name = volume.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= 63:
+        raise FieldError(("name",), "is missing, or no text of 1 to 63 characters")
+    return volume
+
+
+Volume = Annotated[KubernetesObject, AfterValidator(_named), Field(json_schema_extra=NAMED)]
+RESERVED_ENV = ("WEIR_POD_NAME", "WEIR_POD_UID", "WEIR_PIPELINE_UID")
+RESERVED_LABELS = ("weir.dev/", "app.kubernetes.io/")
 RESERVED_VOLUMES = ("weir", "models", "keys", "tmp")
 
 
 class Resources(ApiModel):
     """Compute resources of the runtime container, as Kubernetes has them."""
 
-    requests: dict[Label, Quantity] = Field(default={}, max_length=16, description="What the scheduler sets aside.")
-    limits: dict[Label, Quantity] = Field(default={}, max_length=16, description="What the container may not exceed.")
+    requests: dict[LabelKey, Quantity] = Field(default={}, max_length=16, description="What the scheduler sets aside.")
+    limits: dict[LabelKey, Quantity] = Field(
+        default={}, max_length=16, description="What the container may not exceed."
+    )
 
 
 class EnvVar(ApiModel):
     """An environment variable of the runtime container."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)
-    value: str = Field("", max_length=4096)
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253, description="Of the variable.")
+    value: str = Field("", max_length=4096, description="Its text.")
 
 
 class LocalReference(ApiModel):
     """An object of the pipeline's own namespace, by name."""
 
-    name: str = Field(min_length=1, max_length=253)
+    name: str = Field(min_length=1, max_length=253, description="Of the object.")
 
 
 class Runtime(ApiModel):
@@ -46,32 +68,44 @@ class Runtime(ApiModel):
     )
     gpu_resource_name: Label = Field("nvidia.com/gpu", description="Extended resource that one pod asks one of.")
     resources: Resources = Field(default_factory=Resources)
-    env: list[EnvVar] = Field(default=[], max_length=64)
-    node_selector: dict[Label, Label] = Field(default={}, max_length=32)
-    tolerations: list[KubernetesObject] = Field(default=[], max_length=32)
-    affinity: KubernetesObject | None = None
-    topology_spread_constraints: list[KubernetesObject] = Field(default=[], max_length=8)
-    volumes: list[KubernetesObject] = Field(default=[], max_length=32)
-    volume_mounts: list[KubernetesObject] = Field(default=[], max_length=32)
-    priority_class_name: Label | None = None
-    runtime_class_name: Label | None = None
+    env: list[EnvVar] = Field(default=[], max_length=64, description="Variables besides the operator's own.")
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default={}, max_length=32, description="Labels of the nodes that may run the pods."
+    )
+    tolerations: list[KubernetesObject] = Field(
+        default=[], max_length=32, description="Taints of nodes that the pods bear, as in a Pod."
+    )
+    affinity: KubernetesObject | None = Field(None, description="As in a Pod.")
+    topology_spread_constraints: list[KubernetesObject] = Field(default=[], max_length=8, description="As in a Pod.")
+    volumes: list[Volume] = Field(
+        default=[], max_length=32, description="As in a Pod, besides weir, models, keys and tmp, which are Weir's own."
+    )
+    volume_mounts: list[Volume] = Field(default=[], max_length=32, description="As in a container of a Pod.")
+    priority_class_name: Label | None = Field(None, description="PriorityClass of the pods; absent: the cluster's.")
+    runtime_class_name: Label | None = Field(None, description="RuntimeClass of the pods; absent: the node's own.")
     service_account_name: Label | None = Field(None, description="Absent: the namespace's default, without its token.")
-    image_pull_secrets: list[LocalReference] = Field(default=[], max_length=8)
-    labels: dict[Label, Label] = Field(default={}, max_length=32, description="On the pods, besides Weir's own.")
-    annotations: dict[Label, Text] = Field(default={}, max_length=32, description="On the pods.")
+    image_pull_secrets: list[LocalReference] = Field(
+        default=[], max_length=8, description="Secrets with which the kubelet asks the registry."
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        default={}, max_length=32, description="On the pods, besides Weir's own."
+    )
+    annotations: dict[LabelKey, Text] = Field(default={}, max_length=32, description="On the pods.")
 
     @model_validator(mode="after")
     def _own_names(self) -> Self:
+        unique("env", "name", [variable.name for variable in self.env])
         for place, variable in enumerate(self.env):
             if variable.name in RESERVED_ENV:
                 raise FieldError(("env", place, "name"), f"{variable.name} is set by the operator; leave it out")
         for place, volume in enumerate(self.volumes):
-            if volume.get("name") in RESERVED_VOLUMES:
+            if volume["name"] in RESERVED_VOLUMES:
                 message = f"{volume['name']} is one of Weir's own volumes ({', '.join(RESERVED_VOLUMES)}); rename it"
                 raise FieldError(("volumes", place, "name"), message)
         for key in self.labels:
-            if key.startswith(("weir.dev/", "app.kubernetes.io/")):
-                raise FieldError(("labels", key), "labels under weir.dev/ and app.kubernetes.io/ are the operator's")
+            if key.startswith(RESERVED_LABELS):
+                message = f"labels under {' and '.join(RESERVED_LABELS)} are the operator's; leave them out"
+                raise FieldError(("labels", key), message)
         return self
 
 

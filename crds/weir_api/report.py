@@ -14,6 +14,7 @@ from weir_api.degradation import ClassName
 
 Share = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
+Number = Annotated[int, Field(ge=0, le=2**53)]  # that grows for as long as something lives
 Rate = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 State = Literal["loading", "ready", "draining", "drained"]
@@ -58,8 +59,8 @@ class DemandReport(Report):
 class PolicyReport(Report):
     """Which policy the pod has acknowledged, and what is really in force."""
 
-    epoch: Count = 0
-    revision: Count = 0
+    epoch: Number = 0
+    revision: Number = 0
     valid: bool = Field(False, description="Whether its time to live has not run out.")
     floor: list[Count] = Field([], max_length=64, description="Steps that the policy holds in force.")
     in_force: list[Count] = Field([], max_length=64, description="Steps in force: the floor and the pod's own.")
@@ -90,8 +91,8 @@ class LoadReport(Report):
         {}, max_length=16, description="Seconds of device per chunk in a full batch, by variant and frames per chunk."
     )
     policy: PolicyReport = Field(default_factory=PolicyReport)
-    failed_calls: Count = Field(0, description="Engine calls that failed since the start.")
-    calls: Count = Field(0, description="Engine calls since the start.")
+    failed_calls: Number = Field(0, description="Calls of engine and detector that failed since the start.")
+    calls: Number = Field(0, description="Calls of engine and detector since the start.")
     started_at: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(0.0, description="Unix seconds.")
     load_s: Seconds = Field(0.0, description="What loading the models took; a new pod will take as long.")
     variant: str = Field("", max_length=63, description="Best variant that streams get now.")

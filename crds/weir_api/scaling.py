@@ -13,8 +13,8 @@ class Scaling(ApiModel):
     mode: Literal["Operator", "External"] = Field(
         "Operator", description="Who writes spec.replicas: Weir's operator, or an HPA, KEDA or a person."
     )
-    min_replicas: int = Field(1, ge=1, le=1000)
-    max_replicas: int = Field(1, ge=1, le=1000)
+    min_replicas: int = Field(1, ge=1, le=1000, description="Never fewer pods than this; at most maxReplicas.")
+    max_replicas: int = Field(1, ge=1, le=1000, description="Never more pods than this.")
     target_streams_percent: int = Field(
         70, ge=1, le=100, description="Pods are added when more than this share of all streams' places is taken."
     )

@@ -1,34 +1,44 @@
 """Who may reach a pipeline's socket, and what is told about its streams."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from weir_api.base import ApiModel, FieldError
 from weir_api.pod import LocalReference
 
+Origin = Annotated[str, Field(min_length=1, max_length=512)]
 KEYS_MOUNT = "/etc/weir-keys"  # where pods find the Secret
 
 
 class Tracing(ApiModel):
     """OpenTelemetry spans; off without an endpoint."""
 
-    endpoint: str | None = Field(None, description="OTLP/HTTP address of a collector, such as http://collector:4318.")
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]",
+        max_length=2048,
+        description="OTLP/HTTP address of a collector, such as http://collector:4318.",
+    )
     sample_permille: int = Field(10, ge=0, le=1000, description="Streams traced, per thousand.")
 
 
 class Serving(ApiModel):
-    """Who may reach the socket."""
+    """Who may reach the socket from a web page."""
 
-    allowed_origins: list[str] = Field(
-        default=[], description="Origins of web pages that may connect besides the server's own; `*` allows all."
+    allowed_origins: list[Origin] = Field(
+        default=[],
+        max_length=64,
+        description="Origins of web pages that may connect besides the server's own; `*` allows all.",
     )
 
 
 class SecretRef(LocalReference):
     """A key of a Secret in the pipeline's namespace."""
 
-    key: str = Field("keys.yaml", min_length=1, max_length=253, description="Which of the Secret's entries.")
+    key: str = Field(
+        "keys.yaml", pattern=r"^[-._a-zA-Z0-9]+$", max_length=253, description="Which of the Secret's entries."
+    )
 
 
 class Auth(ApiModel):

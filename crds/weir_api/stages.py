@@ -36,7 +36,9 @@ class Stages(ApiModel):
     """What happens around the model."""
 
     vad: Vad = Field(default_factory=Vad)
-    postprocess: list[Postprocess] = Field(default=[], description="In this order; on unless a client says otherwise.")
+    postprocess: list[Postprocess] = Field(
+        default=[], max_length=8, description="In this order; on unless a client says otherwise."
+    )
 
     @model_validator(mode="after")
     def _unique_stages(self) -> Self:

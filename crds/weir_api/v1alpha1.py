@@ -4,12 +4,13 @@ Every field has a default, so `spec: {}` is a whole pipeline: the embedded model
 and times carry their unit in the name, as Kubernetes has it. The docstrings become the resource's descriptions.
 """
 
+import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from weir_api.admission import Admission, PriorityClass
-from weir_api.base import ApiModel, FieldError, Name, unique
+from weir_api.base import ApiModel, FieldError, unique
 from weir_api.degradation import CLASSES, ClassName, Degradation, Rung
 from weir_api.exposure import Gateway, Ingress
 from weir_api.model import ChunkCost, ChunkMs, Model, StepCost, Variant
@@ -35,9 +36,19 @@ __all__ = [
     "Variant",
 ]  # fmt: skip
 
+LONGEST_NAME = 45  # of 63 for a label of DNS: a pod adds its revision and five characters
+NAME_PATTERN = "[a-z]([-a-z0-9]*[a-z0-9])?"
+NAME_RULE = (
+    f"its Service and pods are named after it: at most {LONGEST_NAME} lower-case letters, digits and dashes, "
+    "with a letter first and no dash last"
+)
+
 
 class StreamingPipelineSpec(ApiModel):
-    """A pool of identical runtimes that turn streamed speech into text."""
+    """A pool of identical runtimes that turn streamed speech into text.
+
+    What is marked live takes effect in running pods; what is marked restart replaces them, one after another.
+    """
 
     replicas: int = Field(
         1, ge=0, le=1000, description="Pods. With `scaling` it is written by the operator, or by an autoscaler."
@@ -53,15 +64,15 @@ class StreamingPipelineSpec(ApiModel):
         ],
         min_length=1,
         max_length=3,
-        description="The classes that clients may ask for.",
+        description="The classes that clients may ask for. Absent: interactive, standard, batch, weighing 8 : 3 : 1.",
     )
     admission: Admission = Field(default_factory=Admission)
     degradation: Degradation = Field(default_factory=Degradation)
-    scaling: Scaling | None = Field(None, description="Absent: replicas holds as it is written.")
+    scaling: Scaling | None = None
     rollout: Rollout = Field(default_factory=Rollout)
-    ingress: Ingress | None = Field(None, description="Absent: only the Service in the cluster.")
-    gateway: Gateway | None = Field(None, description="An HTTPRoute instead of an Ingress.")
-    auth: Auth | None = Field(None, description="API keys; absent: none are asked for.")
+    ingress: Ingress | None = None
+    gateway: Gateway | None = None
+    auth: Auth | None = None
     tracing: Tracing = Field(default_factory=Tracing)
     serving: Serving = Field(default_factory=Serving)
 
@@ -122,11 +133,18 @@ class Metadata(ApiModel):
     """The part of Kubernetes' metadata that the runtime reads."""
 
     model_config = ApiModel.model_config | {"extra": "ignore"}
-    name: Name = "weir"
+    name: str = "weir"
+
+    @field_validator("name")
+    @classmethod
+    def _fits_children(cls, name: str) -> str:
+        if len(name) > LONGEST_NAME or not re.fullmatch(NAME_PATTERN, name):
+            raise ValueError(NAME_RULE)
+        return name
 
 
 class StreamingPipeline(ApiModel):
-    """A manifest."""
+    """Streaming speech recognition: the models, the classes of streams, how all bends under load, and the pods."""
 
     api_version: Literal["weir.dev/v1alpha1"] = "weir.dev/v1alpha1"
     kind: Literal["StreamingPipeline"] = "StreamingPipeline"

@@ -203,11 +203,9 @@ def overload(plan, device, wrong, seconds):
 def test_costs_that_are_wrong_do_not_make_it_swing(costs, device, wrong):
     plan = Plan(steps_of(DEFAULT, CLASSES), Signals(), 5, costs)
     changes = overload(plan, device, wrong, 5400)
-    attempts = [after for before, after in pairwise([float("-inf"), *changes]) if after - before > 6 * plan.dwell_s]
-    each = 2 * len(plan.steps)  # an attempt leaves and enters every step again at most
-    assert len(attempts) <= 12, "without a memory it would be one every few dwells: hundreds"
-    assert len(changes) <= len(attempts) * each
-    assert sum(at >= 3600 for at in changes) <= 2 * each, "and ever fewer"
+    most = 2 * len(plan.steps)  # an attempt leaves every step and enters it again, at most
+    assert len(changes) <= 8 * most, "each attempt waits twice as long; without a memory it would be hundreds"
+    assert sum(at >= 3600 for at in changes) <= most, "and ever fewer"
 
 
 def test_a_rung_that_is_needed_though_the_costs_say_otherwise_is_tried_again_ever_more_rarely():
