@@ -1,7 +1,7 @@
 """Keeps the pipeline within what the machine can do: asks the core a few times a second what the ladder says.
 
-The decision is the core's (core/scheduler.py, weir_api/ladder.py); here are the clock, the gauge and the log. In
-Kubernetes the operator runs the same ladder and pushes what it decides.
+The decision is the core's (core/rungs.py, weir_api/ladder.py); here are the clock, the gauge and the log. In
+Kubernetes the operator runs the same ladder over all pods and pushes what is in force at least (front/orders.py).
 """
 
 import asyncio
@@ -28,5 +28,5 @@ class Governor:
             decision = self._core.tick(gauge.read(), self._link.clock())
             self._link.deliver_events()
             self._link.wake.set()
-            if decision.entered or decision.left:
-                self._observer.bent(decision, *self._core.scheduler.shown)
+            entered, left = ([step] if step else [] for step in (decision.entered, decision.left))
+            self._observer.bent(entered, left, decision.reason, self._core.scheduler.shown)

@@ -13,7 +13,11 @@ from time import monotonic
 from typing import Any, TypeVar, assert_never
 
 from weir_api.degradation import ClassName
+from weir_api.report import LoadReport
+from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.core.pipeline import Pipeline
+from weir_runtime.core.report import report_of
+from weir_runtime.core.rungs import Moved
 from weir_runtime.core.values import Batch, ChunkTiming, DetectBatch, Load, VariantInfo, WakeAt
 from weir_runtime.engine.interface import Engine, SpeechDetector
 from weir_runtime.front.link import Deliver
@@ -62,6 +66,18 @@ class LocalLink:
 
     def refusal(self, priority: ClassName) -> Refused | None:
         return self._core.refusal("", priority, self.clock())
+
+    def report(self) -> LoadReport:
+        return report_of(self._core.scheduler, self.clock())
+
+    def obey(self, spec: StreamingPipelineSpec, floor: tuple[int, ...], until: float) -> Moved:
+        moved = self._core.obey(spec, floor, until, self.clock())
+        self.deliver_events()
+        self.wake.set()
+        return moved
+
+    def broken(self) -> bool:
+        return self._core.scheduler.breaker.state(self.clock()) == "open"
 
     def crowded(self) -> bool:
         return self._core.crowded

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from socket import socket
+from time import monotonic
 
+from weir_api.changes import revision_of
 from weir_api.v1alpha1 import StreamingPipeline, StreamingPipelineSpec, Variant
 from weir_runtime.core.pipeline import Pipeline
 from weir_runtime.core.values import DeviceCosts, VariantInfo
@@ -20,11 +23,14 @@ from weir_runtime.engine.nemo import NemoEngine
 from weir_runtime.engine.silero import BatchedSilero
 from weir_runtime.engine.sources import resolve
 from weir_runtime.front.access import Access
-from weir_runtime.front.app import control_routes, make_app, public_routes
+from weir_runtime.front.app import make_app, public_routes
+from weir_runtime.front.control import Face, control_routes, loading_routes, order_routes
 from weir_runtime.front.door import Door
 from weir_runtime.front.metrics import Metrics
 from weir_runtime.front.observer import Observer
+from weir_runtime.front.orders import OrderDesk
 from weir_runtime.front.server import Server, listen, make_server
+from weir_runtime.front.station import Station, loading_report
 from weir_runtime.front.tracing import make_tracer
 from weir_runtime.front.watched_socket import HangUpWatch
 from weir_runtime.governor import Governor
@@ -42,30 +48,47 @@ class Runtime:
     observer: Observer
     pump: Pump
     pumping: asyncio.Task[None]
+    load_s: float  # that loading took
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Bound servers and the door behind them; nothing is answered before they are run."""
+    """A bound server and the door behind it; nothing is answered before it is run."""
 
     door: Door
-    servers: list[tuple[Server, socket]]
+    server: Server
+    bound: socket
     url: str
-    control_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPort:
+    """It answers already."""
+
+    face: Face
+    url: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    engines: dict[str, Engine]
+    detector: BatchedSilero
+    costs: DeviceCosts
 
 
 @contextlib.asynccontextmanager
 async def runtime(pipeline: StreamingPipeline) -> AsyncIterator[Runtime]:
-    """Load the models (torch's import apart, under two seconds for the embedded ones) and run the pump.
+    """Load the models (torch's import apart, under two seconds for the embedded ones) and run the pump. Loading has a
+    thread of its own, so that probes are answered meanwhile.
 
     Raises SourceError or CheckpointError where a model cannot be had.
     """
-    spec = pipeline.spec
-    n_slots = spec.admission.max_streams
-    engines = {variant.name: load_engine(variant, n_slots) for variant in spec.model.variants}
+    spec, began = pipeline.spec, monotonic()
+    with ThreadPoolExecutor(1, "load") as thread:
+        loaded = await asyncio.get_running_loop().run_in_executor(thread, _load, spec)
+    engines, detector = loaded.engines, loaded.detector
     infos = [_info(variant, engines[variant.name]) for variant in spec.model.variants]
-    detector = BatchedSilero(n_slots)
-    core = Pipeline(spec, infos, _costs(spec, engines, detector))
+    core = Pipeline(spec, infos, loaded.costs)
     link = LocalLink(core, {info.name: info for info in infos})
     tracer = make_tracer(spec.tracing)
     observer = Observer(Metrics(), tracer, link.answered)
@@ -74,7 +97,7 @@ async def runtime(pipeline: StreamingPipeline) -> AsyncIterator[Runtime]:
     pumping = asyncio.create_task(pump.run(), name="pump")
     governing = asyncio.create_task(Governor(core, link, observer).run(), name="governor")
     try:
-        yield Runtime(pipeline, link, observer, pump, pumping)
+        yield Runtime(pipeline, link, observer, pump, pumping, monotonic() - began)
     finally:
         for task in (governing, pumping):
             task.cancel()
@@ -85,58 +108,76 @@ async def runtime(pipeline: StreamingPipeline) -> AsyncIterator[Runtime]:
 
 
 @contextlib.asynccontextmanager
-async def site(running: Runtime, host: str, port: int, control_port: int | None) -> AsyncIterator[Site]:
-    """Bind the ports (0: any) and put the apps behind them; raises OSError where a port cannot be had, ManifestError
-    where the keys cannot.
-    """
-    spec, watch = running.pipeline.spec, HangUpWatch()
-    access = Access(spec, running.observer)
-    public = listen(host, port)
-    control = None if control_port is None else listen(host, control_port)
-    address, *_ = public.getsockname()
-    door = Door(running.link, spec, running.observer, access, ip_address(address).is_loopback)
-    samples = Path(str(files("weir_runtime"))) / "samples"
-    outside = public_routes(door, samples)
-    inside = control_routes(door, running.observer.metrics, lambda: running.pump.beat)
-    largest = spec.admission.max_frame_bytes
-    if control is None:
-        servers = [(make_server(make_app(outside, inside, pages=True), largest, watch), public)]
-    else:
-        servers = [
-            (make_server(make_app(outside, pages=True), largest, watch), public),
-            (make_server(make_app(inside, pages=False), largest, watch), control),
-        ]
-    watching = asyncio.create_task(access.watch(), name="keys")
+async def control_port(
+    host: str, port: int, spec: StreamingPipelineSpec, station: Station
+) -> AsyncIterator[ControlPort]:
+    """Serve the control face on a port of its own (0: any) until the end; raises OSError where it cannot be had."""
+    watch, bound = HangUpWatch(), listen(host, port)
+    face = Face(make_app(loading_routes(loading_report(station, spec)), pages=False))
+    server = make_server(face, spec.admission.max_frame_bytes, watch)
+    serving = asyncio.create_task(server.serve(sockets=[bound]), name="control")
     try:
-        yield Site(door, servers, _url(public), _url(control or public))
+        yield ControlPort(face, _url(bound))
     finally:
-        watching.cancel()
-        for server_socket in (public, control):
-            if server_socket is not None:
-                server_socket.close()
+        server.should_exit = True
+        await serving
+        bound.close()
         watch.close()
 
 
 @contextlib.asynccontextmanager
-async def serving(pipeline: StreamingPipeline, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def site(
+    running: Runtime, host: str, port: int, control: ControlPort | None, station: Station
+) -> AsyncIterator[Site]:
+    """Bind the port (0: any) and put the app behind it; raises OSError where it cannot be had, ManifestError where the
+    keys cannot.
+    """
+    spec, watch = running.pipeline.spec, HangUpWatch()
+    access = Access(spec, running.observer)
+    bound = listen(host, port)
+    address, *_ = bound.getsockname()
+    door = Door(running.link, spec, running.observer, access, ip_address(address).is_loopback)
+    desk = OrderDesk(door, replace(station, revision=revision_of(spec), load_s=running.load_s))
+    outside = public_routes(door, Path(str(files("weir_runtime"))) / "samples")
+    inside = control_routes(door, running.observer.metrics, lambda: running.pump.beat), order_routes(desk)
+    if control is None:
+        app = make_app(outside, *inside, pages=True)
+    else:
+        app = make_app(outside, pages=True)
+        control.face.app = make_app(*inside, pages=False)
+    watching = asyncio.create_task(access.watch(), name="keys")
+    try:
+        yield Site(door, make_server(app, spec.admission.max_frame_bytes, watch), bound, _url(bound))
+    finally:
+        watching.cancel()
+        bound.close()
+        watch.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    pipeline: StreamingPipeline, host: str = "127.0.0.1", port: int = 0, station: Station | None = None
+) -> AsyncIterator[str]:
     """A whole server in this process, without signal handlers; its base URL. On exit every stream gets its finals."""
-    async with runtime(pipeline) as running, site(running, host, port, None) as here:
-        tasks = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in here.servers]
-        await _started([server for server, _ in here.servers])
+    station = station or Station()
+    async with runtime(pipeline) as running, site(running, host, port, None, station) as here:
+        task = asyncio.create_task(here.server.serve(sockets=[here.bound]))
+        await here.server.up.wait()  # the socket listens already: what is waited for is uvicorn's own start-up
         try:
             yield here.url
         finally:
             here.door.begin_drain(0.0)
             here.door.end_all()
             await here.door.wait_empty()
-            for server, _ in here.servers:
-                server.should_exit = True
-            await asyncio.gather(*tasks)
+            here.server.should_exit = True
+            await task
 
 
-async def _started(servers: Sequence[Server]) -> None:
-    """The sockets listen already; a first request would only wait. What is waited for is uvicorn's own start-up."""
-    await asyncio.gather(*(server.up.wait() for server in servers))
+def _load(spec: StreamingPipelineSpec) -> _Loaded:
+    n_slots = spec.admission.max_streams
+    engines = {variant.name: load_engine(variant, n_slots) for variant in spec.model.variants}
+    detector = BatchedSilero(n_slots)
+    return _Loaded(engines, detector, _costs(spec, engines, detector))
 
 
 def load_engine(variant: Variant, n_slots: int) -> Engine:

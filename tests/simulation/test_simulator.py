@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import COSTS, capacity, machine, pipeline, traffic
 
+from weir_api.cli import main
 from weir_api.manifest import read_manifest
 from weir_api.v1alpha1 import Vad
 from weir_runtime.bench.traffic import read_traffic
-from weir_runtime.cli import main
 from weir_runtime.messages import SAMPLE_RATE
 from weir_runtime.simulation.front import Front
 from weir_runtime.simulation.machine import FrontCosts

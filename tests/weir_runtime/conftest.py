@@ -18,6 +18,7 @@ import torch
 from websockets.sync.client import ClientConnection, connect
 
 from weir_api.v1alpha1 import StreamingPipeline
+from weir_runtime.front.station import Station
 from weir_runtime.wiring import serving
 
 SPEECH = Path(__file__).parents[1] / "speech"
@@ -83,15 +84,15 @@ class Served:
 
 
 @contextmanager
-def served(pipeline: StreamingPipeline) -> Iterator[Served]:
-    """`pipeline` on a free port, in a thread of its own."""
+def served(pipeline: StreamingPipeline, **options: Any) -> Iterator[Served]:
+    """`pipeline` on a free port, in a thread of its own; `options` are those of `serving`."""
     ready, stop, found = threading.Event(), [], []
 
     async def main() -> None:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(ended.set))
-        async with serving(pipeline) as url:
+        async with serving(pipeline, **options) as url:
             found.append(url)
             ready.set()
             await ended.wait()
@@ -132,9 +133,9 @@ def serve() -> Iterator[Callable[..., Served]]:
     """A server of one's own: `serve(admission={"maxStreams": 2})`; only the small model is loaded."""
     with ExitStack() as stack:
 
-        def start(**spec: Any) -> Served:
+        def start(station: Station | None = None, **spec: Any) -> Served:
             spec.setdefault("model", {"variants": [{"name": "small", "source": "embedded://small"}]})
             spec.setdefault("degradation", {"ladder": []})
-            return stack.enter_context(served(StreamingPipeline.model_validate({"spec": spec})))
+            return stack.enter_context(served(StreamingPipeline.model_validate({"spec": spec}), station=station))
 
         yield start

@@ -1,10 +1,15 @@
 """`weir serve`: one manifest on one machine, until a signal says otherwise."""
 
+import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -15,23 +20,39 @@ from weir_api.v1alpha1 import StreamingPipeline
 from weir_runtime.engine.checkpoint import CheckpointError
 from weir_runtime.engine.sources import SourceError
 from weir_runtime.front.server import Shutdown, serve_until
+from weir_runtime.front.station import Station
 from weir_runtime.front.watched_socket import silence_uvicorn
 from weir_runtime.logs import LEVELS, configure_logs, log
-from weir_runtime.wiring import runtime, site
+from weir_runtime.wiring import control_port, runtime, site
 
 SWITCH_S = 0.00005  # the engine holds the interpreter only between operations, and should not wait long to get it back
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to listen, and who this is to an operator."""
+
+    host: str
+    port: int
+    control_port: int | None
+    operator_key: Path | None
+    pipeline_uid: str
+    pod_uid: str
 
 
 @click.command()
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="StreamingPipeline manifest; else defaults.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
-@click.option("--control-port", type=click.IntRange(0, 65535), help="Probes and metrics on a port of their own.")
+@click.option(
+    "--control-port", type=click.IntRange(0, 65535), help="Probes, metrics and orders on a port of their own."
+)
+@click.option("--operator-key", type=click.Path(path_type=Path), help="Public key of whoever may give orders.")
+@click.option("--pipeline-uid", default="", envvar="WEIR_PIPELINE_UID", help="Which pipeline orders must name.")
+@click.option("--pod-uid", default="", envvar="WEIR_POD_UID", help="Which pod orders must name.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads of one engine step; else half of the cores.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def serve(
-    file: Path | None, host: str, port: int, control_port: int | None, threads: int | None, log_level: str
-) -> None:
+def serve(file: Path | None, threads: int | None, log_level: str, **place: Any) -> None:
     """Serve a pipeline: streams at /v1/stream, a captions page at /."""
     configure_logs(log_level)
     silence_uvicorn()
@@ -39,7 +60,7 @@ def serve(
     torch.set_num_threads(threads or default_threads())
     try:
         pipeline = StreamingPipeline() if file is None else read_manifest(file)
-        uvloop.run(_serve(pipeline, host, port, control_port))
+        uvloop.run(_serve(pipeline, Place(**place)))
     except (ManifestError, SourceError, CheckpointError, OSError) as error:
         click.echo(f"weir: {error}", err=True)
         sys.exit(1)
@@ -50,15 +71,24 @@ def default_threads() -> int:
     return max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
-async def _serve(pipeline: StreamingPipeline, host: str, port: int, control_port: int | None) -> None:
-    async with runtime(pipeline) as running, site(running, host, port, control_port) as here:
+async def _serve(pipeline: StreamingPipeline, place: Place) -> None:
+    station = Station(place.pipeline_uid, place.pod_uid, place.operator_key)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):  # nothing is there yet that must end well
+        loop.add_signal_handler(number, os._exit, 128 + number)
+    async with AsyncExitStack() as stack:
+        control = None
+        if place.control_port is not None:
+            opening = control_port(place.host, place.control_port, pipeline.spec, station)
+            control = await stack.enter_async_context(opening)
+        running = await stack.enter_async_context(runtime(pipeline))
+        here = await stack.enter_async_context(site(running, place.host, place.port, control, station))
         if not here.door.loopback and pipeline.spec.auth is None:
             log(logging.WARNING, "anybody who reaches this address can stream: name a keys file in spec.auth")
-        shutdown = Shutdown(here.door, pipeline.spec.rollout.drain_seconds)
         gc.collect()
         gc.freeze()  # what is loaded stays: later collections need not look at it
         click.echo(f"weir: listening on {here.url}")
-        if here.control_url != here.url:
-            click.echo(f"weir: probes and metrics on {here.control_url}")
+        if control is not None:
+            click.echo(f"weir: probes, metrics and orders on {control.url}")
         sys.stdout.flush()
-        await serve_until(here.servers, shutdown, running.pumping)
+        await serve_until(here.server, here.bound, Shutdown(here.door), running.pumping)

@@ -48,11 +48,15 @@ class Doorkeeper:
     ) -> None:
         self.slots = Slots(limits.max_streams)
         self.streams: dict[ClassName, int] = {entry.name: 0 for entry in classes}
+        highest_first = [name for name in CLASSES if name in self.streams]
+        self._share = {name: 1.0 - HEADROOM * rank for rank, name in enumerate(highest_first)}  # of the device
+        self.use(limits, classes, stream_cost)
+
+    def use(self, limits: Admission, classes: Sequence[PriorityClass], stream_cost: Mapping[ClassName, float]) -> None:
+        """Go by other limits from now on; slots and classes stay as they are."""
         self._reserved = {entry.name: entry.reserved_streams for entry in classes}
         self._most_bytes = limits.max_queued_megabytes << 20
         self._stream_cost = stream_cost
-        highest_first = [name for name in CLASSES if name in self.streams]
-        self._share = {name: 1.0 - HEADROOM * rank for rank, name in enumerate(highest_first)}  # of the device
 
     def refusal(
         self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0, front_s: float = 0.0

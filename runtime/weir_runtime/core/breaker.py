@@ -15,7 +15,7 @@ State = Literal["closed", "open", "half-open"]
 
 class CircuitBreaker:
     def __init__(self, limits: Breaker) -> None:
-        self._limits = limits
+        self.limits = limits
         self._calls: deque[tuple[float, bool]] = deque()  # when, and whether it failed
         self._failed = 0
         self._opened: float | None = None
@@ -26,7 +26,7 @@ class CircuitBreaker:
         if self._opened is None:
             return "closed"
         since = self._opened if self._probing is None else self._probing
-        if now - since >= self._limits.open_seconds:
+        if now - since >= self.limits.open_seconds:
             self._probing, self._let_in = now, 0
         return "open" if self._probing is None else "half-open"
 
@@ -37,7 +37,7 @@ class CircuitBreaker:
                 self._open(now)
             case "half-open":
                 self._worked += 1
-                if self._worked >= self._limits.probes:
+                if self._worked >= self.limits.probes:
                     self._opened = self._probing = None
             case "closed":
                 self._count(failed, now)
@@ -47,7 +47,7 @@ class CircuitBreaker:
     def refuses(self, now: float) -> bool:
         """Whether a new stream is turned away now."""
         state = self.state(now)
-        return state == "open" or (state == "half-open" and self._let_in >= self._limits.probes)
+        return state == "open" or (state == "half-open" and self._let_in >= self.limits.probes)
 
     def opened(self, now: float) -> None:
         """A stream was let in."""
@@ -58,15 +58,15 @@ class CircuitBreaker:
         """How long a refused stream should wait."""
         if self._opened is None or self._probing is not None:
             return 1.0
-        return max(1.0, self._opened + self._limits.open_seconds - now)
+        return max(1.0, self._opened + self.limits.open_seconds - now)
 
     def _count(self, failed: bool, now: float) -> None:
         self._calls.append((now, failed))
         self._failed += failed
-        while self._calls[0][0] <= now - self._limits.window_seconds:
+        while self._calls[0][0] <= now - self.limits.window_seconds:
             self._failed -= self._calls.popleft()[1]
         n_calls = len(self._calls)
-        if n_calls >= self._limits.minimum_calls and 100 * self._failed >= self._limits.error_percent * n_calls:
+        if n_calls >= self.limits.minimum_calls and 100 * self._failed >= self.limits.error_percent * n_calls:
             self._open(now)
 
     def _open(self, now: float) -> None:

@@ -80,7 +80,7 @@ class FairQueue:
 
     def __init__(self, weights: Mapping[str, int]) -> None:
         self.n_chunks = 0
-        self._weights = weights
+        self.weights = weights
         self._classes = _Share()
         self._tenants = {name: _Share() for name in weights}
         self._flows: dict[str, dict[str, Flow]] = {name: {} for name in weights}
@@ -110,7 +110,7 @@ class FairQueue:
             wanted, chunk.waiting = chunk.waiting, False
             if wanted:
                 self._tenants[priority].charge(tenant, chunk.cost)
-                self._classes.charge(priority, chunk.cost / self._weights[priority])
+                self._classes.charge(priority, chunk.cost / self.weights[priority])
                 self.n_chunks -= 1
             self._tidy(priority, tenant, chosen)
             if wanted:

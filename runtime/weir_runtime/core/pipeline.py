@@ -19,6 +19,7 @@ from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.core.batcher import make_batch, make_detect_batch, timing
 from weir_runtime.core.fair_queue import Chunk
 from weir_runtime.core.interims import Interims
+from weir_runtime.core.rungs import Moved
 from weir_runtime.core.scheduler import MAX_BATCH, Host, Scheduler
 from weir_runtime.core.stream import Stream
 from weir_runtime.core.tally import Tally
@@ -107,7 +108,7 @@ class Pipeline:
         stream = Stream(message, slot, self._vad, self.scheduler.variants, promise, now)
         self._streams[message.stream] = stream
         self._events.append(Opened(message.stream))
-        self._treat(stream, True, now)
+        self._treat(stream, now)
         self.scheduler.high_rate_streams += stream.high_rate
         self.scheduler.staged[stream.priority] += stream.staged
 
@@ -201,7 +202,7 @@ class Pipeline:
     def on_failure(self, batch: Batch | DetectBatch, detail: str, now: float) -> None:
         """The device threw. A detector that fails hears speech, so that nothing is lost."""
         if isinstance(batch, DetectBatch):
-            self.scheduler.breaker.called(True, now)
+            self.scheduler.call_failed(now)
             heard = np.ones((len(batch.streams), int(batch.n_windows.max())), np.float32)
             self.on_speech(batch, heard, self.scheduler.costs.batch_s(batch), now)
             return
@@ -240,7 +241,7 @@ class Pipeline:
         self._spoke[name] = None
 
     def _forget(self, stream: Stream) -> None:
-        self._collect(stream)
+        self._events += stream.take_events()
         del self._streams[stream.id]
         self._hearing.pop(stream.id, None)
         self._spoke.pop(stream.id, None)
@@ -258,12 +259,20 @@ class Pipeline:
         decision = self.scheduler.tick(host, now)
         if decision.entered or decision.left:
             for stream in self._streams.values():
-                self._treat(stream, decision.entered is not None, now)
+                self._treat(stream, now)
         self._shed(now)
         return decision
 
-    def _treat(self, stream: Stream, worse: bool, now: float) -> None:
-        stream.treat(self.scheduler.treatment(stream.priority), *self.scheduler.shown, worse, now)
+    def obey(self, spec: StreamingPipelineSpec, floor: tuple[int, ...], until: float, now: float) -> Moved:
+        """The operator's policy (scheduler.py): it holds for the streams that there are, and they are told."""
+        moved = self.scheduler.obey(spec, floor, until, now)
+        for stream in self._streams.values():
+            stream.promise_s = self.scheduler.promises[stream.priority]
+            self._treat(stream, now)
+        return moved
+
+    def _treat(self, stream: Stream, now: float) -> None:
+        stream.treat(self.scheduler.treatment(stream.priority), *self.scheduler.shown, now)
         self._spoke[stream.id] = None
 
     def _shed(self, now: float) -> None:
@@ -276,13 +285,10 @@ class Pipeline:
 
     def take_events(self) -> list[ToFront]:
         for name in self._spoke:
-            self._collect(self._streams[name])
+            self._events += self._streams[name].take_events()
         self._spoke.clear()
         events, self._events = self._events, []
         return events
-
-    def _collect(self, stream: Stream) -> None:
-        self._events += stream.take_events()
 
     def take_timings(self) -> list[ChunkTiming]:
         timings, self._timings = self._timings, []

@@ -10,28 +10,26 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from weir_api.degradation import ClassName
-from weir_api.forecast import Costs, forecast, grown
-from weir_api.ladder import Decision, LadderState, Plan, decide, room
+from weir_api.forecast import forecast, grown
+from weir_api.ladder import Decision, Plan
 from weir_api.load import LoadWindow
-from weir_api.policy import Step, Treatment, larger_mode, refuses, shown, smaller_variant, steps_of, treatment_of
+from weir_api.policy import Step, Treatment
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.core.admission import RETRY_S, Doorkeeper
-from weir_runtime.core.batcher import most_rows, split, take_chunks
+from weir_runtime.core.batcher import split, take_chunks
 from weir_runtime.core.breaker import CircuitBreaker
 from weir_runtime.core.fair_queue import Chunk, FairQueue, Group
-from weir_runtime.core.segmenter import WINDOW
+from weir_runtime.core.rungs import Moved, Rungs
+from weir_runtime.core.settings import rows_of, settings_of
 from weir_runtime.core.values import DeviceCosts, VariantInfo
 from weir_runtime.core.vitals import Vitals
-from weir_runtime.messages import SAMPLE_RATE, Refused
+from weir_runtime.messages import Refused
 
-FRAMES_PER_S = 12.5
-WINDOWS_PER_S = SAMPLE_RATE / WINDOW
 MAX_BATCH = 64
 MOST_WINDOWS = 8 * MAX_BATCH  # of a full call of the detector
 TELLING = 0.2  # change of the device's speed
 AT_ONCE, GROWTH = 128, 1.25  # streams that may come at once: so many in all, or so many times those of the last seconds
 IDLE_FRONT, BUSY_FRONT = 0.3, 0.7  # cores
-GATHER = 0.1  # of the tightest promise
 SHED_S = 1.0  # between two streams that are closed under closeLongest
 MEMORY_TICKS = 120  # half a minute
 TELLING_FRONT = 0.5  # cores
@@ -71,36 +69,29 @@ class Scheduler:
         max_batch: int = MAX_BATCH,
     ) -> None:
         self.variants = {variant.name: variant for variant in variants}
-        self.state = LadderState()
-        self.costs = costs
-        self._max_step_s, self._max_batch = spec.model.max_step_ms / 1000, max_batch
+        self.costs, self._max_batch = costs, max_batch
+        self._settings = settings = settings_of(spec, self.variants, costs, max_batch)
         self._slowdown = 1.0  # of the device, as it was when the longest batches were worked out
         self._slowdowns = deque([1.0], maxlen=MEMORY_TICKS)  # admission believes the worst: it comes back with the load
         self._rows = self._most_rows()
-        self._chunk_s = {
-            group: costs.engine[group[0]][group[1]].seconds(rows) / rows for group, rows in self._rows.items()
-        }
-        chunk_s = {name: {mode: self._chunk_s[name, mode] for mode in costs.engine[name]} for name in self.variants}
-        steps = steps_of(spec.ladder, spec.classes)
-        self.plan = Plan(steps, spec.degradation.signals, spec.degradation.dwell_seconds, Costs(chunk_s))
-        promises = {c.name: c.latency_ms / 1000 if c.latency_ms else None for c in spec.priority_classes}
-        self.promises: Mapping[ClassName, float | None] = promises
-        self.vitals = Vitals(promises)
-        self.breaker = CircuitBreaker(spec.degradation.breaker)
+        self.vitals = Vitals(settings.promises)
+        self.breaker = CircuitBreaker(settings.breaker)
+        self.door = Doorkeeper(settings.admission, settings.classes, settings.stream_cost)
+        self.queue = FairQueue(settings.weights)
+        self.rungs = Rungs(settings.plan, spec.classes)
         self.host = Host()
         self.high_rate_streams = 0  # kept by whoever knows what clients send and ask for
         self.staged = dict.fromkeys(spec.classes, 0)
-        stream_cost = {name: self._cheapest(name) for name in spec.classes}
-        self.door = Doorkeeper(spec.admission, spec.priority_classes, stream_cost)
-        self.queue = FairQueue({c.name: c.weight for c in spec.priority_classes})
+        self.calls = self.failed_calls = 0  # of engine and detector
         self.device_s = dict.fromkeys(spec.classes, 0.0)  # that each class has had
         self._front_s = 0.0  # seconds of the front per second of a stream, at the cheapest quality
-        self._room = 0  # streams of the highest refused class that may still be let in
-        self._treatments = {name: Treatment() for name in spec.classes}
-        self._longest_gather_s = GATHER * min((s for s in promises.values() if s is not None), default=1.0)
         self._stepped_at = self._shed_at = float("-inf")
         self._retries: list[list[Chunk]] = []
         self._tried: set[int] = set()  # ids of chunks that failed before
+
+    @property
+    def promises(self) -> Mapping[ClassName, float | None]:
+        return self.vitals.promises
 
     # ---- streams
 
@@ -113,28 +104,22 @@ class Scheduler:
             return Refused(stream, "breaker", self.breaker.wait_s(now), "the engine fails; it is being tried again")
         if self.door.slots.used >= max(AT_ONCE, GROWTH * self.vitals.usual_streams):
             return Refused(stream, "ramp", RETRY_S, "many streams came at once; what they take must show first")
-        step = refuses(self.in_force, priority)
-        if step is not None and not (self._room and self._is_next(step)):
+        if (step := self.rungs.refuses(priority)) is not None:
             return Refused(stream, "rung", RETRY_S, f"under load: {step.name} (rung {step.rung})")
         return None
 
     def open(self, priority: ClassName, now: float) -> int:
         """A slot for a stream that was not refused."""
         self.breaker.opened(now)
-        if refuses(self.in_force, priority) is not None:
-            self._room -= 1
+        self.rungs.let_in(priority)
         return self.door.open(priority)
-
-    def _is_next(self, step: Step) -> bool:
-        """Whether room goes to the class that `step` refuses: the highest that is refused."""
-        return step == next(s for s in reversed(self.in_force) if s.action in ("refuse", "refuseAll"))
 
     def close(self, slot: int, priority: ClassName) -> None:
         self.door.close(slot, priority)
 
     def treatment(self, priority: ClassName) -> Treatment:
         """What the ladder does to streams of this class now."""
-        return self._treatments[priority]
+        return self.rungs.treatment(priority)
 
     def to_close(self, streams: Iterable[Closing], now: float) -> Closing | None:
         """The longest stream of a class that is being closed, once per SHED_S; None: nobody has to go now."""
@@ -151,7 +136,7 @@ class Scheduler:
 
     def push(self, chunk: Chunk, own: Group, now: float) -> None:
         """A chunk is ready; at full quality it would be one of `own`."""
-        chunk.cost = self._chunk_s[chunk.group]
+        chunk.cost = self._settings.chunk_s[chunk.group]
         if chunk.arrived - now < AHEAD_S:
             self.vitals.demand((chunk.priority, *own), chunk.mode)
         self.queue.push(chunk)
@@ -166,7 +151,7 @@ class Scheduler:
         """Calls of a kind are so long apart: every call costs the sockets' thread as well, so the busier that is, the
         longer what comes gathers for one. Little beside the tightest promise, and nothing on an idle machine."""
         busy = min(1.0, max(0.0, (self.host.front - IDLE_FRONT) / (BUSY_FRONT - IDLE_FRONT)))
-        return self._longest_gather_s * busy
+        return self._settings.longest_gather_s * busy
 
     @property
     def next_at(self) -> float:
@@ -192,6 +177,7 @@ class Scheduler:
         first = chunks[0]
         cost = self.costs.engine[first.variant][first.mode]
         self.vitals.called(took_s, cost.seconds(len(chunks)), cost.seconds(self._rows[first.group]))
+        self.calls += 1
         self.breaker.called(False, now)
         for chunk in chunks:
             self._tried.discard(id(chunk))
@@ -200,7 +186,8 @@ class Scheduler:
 
     def failed(self, chunks: Sequence[Chunk], now: float) -> Chunk | None:
         """A step threw: it is tried again in halves. The chunk that is given up, if it stood alone and failed twice."""
-        self.breaker.called(True, now)
+        self.calls += 1
+        self.call_failed(now)
         wanted = [chunk for chunk in chunks if not chunk.dropped]
         if len(wanted) > 1 or (wanted and id(wanted[0]) not in self._tried):
             self._tried.update(id(chunk) for chunk in wanted)
@@ -210,20 +197,41 @@ class Scheduler:
             self._tried.discard(id(chunk))
         return wanted[0] if wanted else None
 
+    def call_failed(self, now: float) -> None:
+        """A call of engine or detector threw."""
+        self.failed_calls += 1
+        self.breaker.called(True, now)
+
     def detected(self, n_windows: int, took_s: float, expected_s: float) -> None:
         """The detector judged so many windows."""
+        self.calls += 1
         self.vitals.detected(n_windows)
         self.vitals.called(took_s, expected_s, self.costs.detector.seconds(MOST_WINDOWS))
 
     # ---- the ladder
 
     @property
+    def plan(self) -> Plan:
+        return self.rungs.plan
+
+    @property
     def in_force(self) -> tuple[Step, ...]:
-        return self.state.steps(self.plan)
+        return self.rungs.in_force
 
     @property
     def shown(self) -> tuple[int, str]:
-        return shown(self.in_force)
+        """Number and name of the highest rung in force."""
+        return self.rungs.shown
+
+    def obey(self, spec: StreamingPipelineSpec, floor: tuple[int, ...], until: float, now: float) -> Moved:
+        """The operator's policy: what is live in `spec` holds from now on, the steps of the floor until `until`."""
+        self._settings = settings = settings_of(spec, self.variants, self.costs, self._max_batch)
+        self._rows = self._most_rows()
+        self.vitals.promises = settings.promises
+        self.breaker.limits = settings.breaker
+        self.door.use(settings.admission, settings.classes, settings.stream_cost)
+        self.queue.weights = settings.weights
+        return self.rungs.obey(settings.plan, floor, until, now)
 
     def turned_away(self, priority: ClassName) -> None:
         """An opening was refused, for whatever reason."""
@@ -238,12 +246,8 @@ class Scheduler:
             self._slowdown = self.vitals.slowdown
             self._rows = self._most_rows()
         window = self.window()
-        decision = decide(self.plan, window, self.state, now)
-        self.state = decision.state
+        decision = self.rungs.tick(window, now)
         self._front_s = self._front_per_stream(window)
-        self._room = room(self.plan, window, self.state)
-        if decision.entered or decision.left:
-            self._treatments = {name: treatment_of(self.in_force, name) for name in self._treatments}
         return decision
 
     def window(self) -> LoadWindow:
@@ -281,20 +285,4 @@ class Scheduler:
 
     def _most_rows(self) -> dict[Group, int]:
         """Rows of the longest batch that is allowed."""
-        longest_s = self._max_step_s / self._slowdown
-        return {
-            (name, mode): most_rows(cost, longest_s, self._max_batch)
-            for name, modes in self.costs.engine.items()
-            for mode, cost in modes.items()
-        }
-
-    def _cheapest(self, priority: ClassName) -> float:
-        """Device seconds per second of speech at the cheapest quality that the ladder allows; the dearest variant's."""
-        quality = treatment_of(self.plan.steps, priority)
-        detector = WINDOWS_PER_S * self.costs.detector.row_s
-        dearest = 0.0
-        for name in self.variants:
-            variant = self.variants[smaller_variant(tuple(self.variants), name, quality.smaller)]
-            mode = larger_mode(variant.modes, variant.default_mode, quality.chunk_ms)
-            dearest = max(dearest, FRAMES_PER_S / mode * self._chunk_s[variant.name, mode])
-        return detector + dearest
+        return rows_of(self.costs, self._settings.max_step_s / self._slowdown, self._max_batch)

@@ -60,7 +60,7 @@ class Stream:
         self.staged = bool(opened.options.stages)
         self.treatment = Treatment()
         self._shrunk = float("-inf")  # when chunks got smaller
-        self._promise_s = promise_s
+        self.promise_s = promise_s
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now
         self._paced = now  # when the audio so far would have arrived, sent as it was spoken
@@ -128,7 +128,7 @@ class Stream:
     @property
     def hear_by(self) -> float:
         """When the first window that is not judged yet should be, since the answer is promised soon behind it."""
-        patience_s = BEST_EFFORT_S if self._promise_s is None else self._promise_s
+        patience_s = BEST_EFFORT_S if self.promise_s is None else self.promise_s
         return self.audio.arrival(self._segmenter.heard + 1) + patience_s
 
     def fill_windows(self, into: Floats) -> int:
@@ -201,9 +201,10 @@ class Stream:
 
     # ---- what the ladder does to it
 
-    def treat(self, treatment: Treatment, rung: int, rung_name: str, worse: bool, now: float) -> None:
+    def treat(self, treatment: Treatment, rung: int, rung_name: str, now: float) -> None:
         """From now on: interims and chunks at once, model and stages with the next segment. The client is told."""
         if treatment != self.treatment:
+            worse = not set(treatment.names) <= set(self.treatment.names)
             if treatment.chunk_ms < self.treatment.chunk_ms:
                 self._shrunk = now  # what gathered for a large chunk makes small ones that are not late
             self.treatment = treatment
@@ -246,7 +247,7 @@ class Stream:
             last=last,
             priority=self.priority,
             tenant=self.tenant,
-            deadline=float("inf") if self._promise_s is None else arrived + self._promise_s,
+            deadline=float("inf") if self.promise_s is None else arrived + self.promise_s,
             arrived=arrived,
             queued=now,
             seq=self._chunks,

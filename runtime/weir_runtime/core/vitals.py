@@ -8,8 +8,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from weir_api.degradation import ClassName
 from weir_api.load import ClassLoad, Demand
+from weir_api.report import LATENCY_BUCKETS_S
+from weir_runtime.core.values import Ints
 
 TICK_S = 0.25
 TICKS = 12
@@ -21,6 +25,7 @@ Key = tuple[ClassName, str, int]  # class, variant and mode at full quality
 @dataclass(slots=True)
 class _Tick:
     latency: dict[ClassName, list[float]] = field(default_factory=dict)
+    histogram: dict[ClassName, Ints] = field(default_factory=dict)  # of it, once the tick is over
     frames: dict[Key, int] = field(default_factory=dict)
     windows: int = 0  # of voice activity
     took_s: float = 0.0  # engine calls
@@ -32,9 +37,10 @@ class _Tick:
 
 class Vitals:
     def __init__(self, promises: Mapping[ClassName, float | None]) -> None:
-        self._promises = promises
+        self.promises = promises
         self._tick = _Tick()
         self._ticks: deque[_Tick] = deque(maxlen=TICKS)
+        self._p95: dict[ClassName, float] = {}
         self._refused: deque[dict[ClassName, int]] = deque([{}], maxlen=REFUSED_TICKS)
 
     # ---- what happens
@@ -60,7 +66,10 @@ class Vitals:
     def tick(self, queue_chunks: int, streams: int = 0) -> None:
         """A tick is over."""
         self._tick.queue_chunks, self._tick.streams = queue_chunks, streams
+        self._tick.histogram = {name: _histogram(seconds) for name, seconds in self._tick.latency.items()}
         self._ticks.append(self._tick)
+        self._p95 = {name: seconds[int(0.95 * len(seconds))] for name in self.promises
+                     if (seconds := sorted(s for tick in self._ticks for s in tick.latency.get(name, ())))}  # fmt: skip
         self._tick = _Tick()
         self._refused.append({})
 
@@ -68,12 +77,19 @@ class Vitals:
 
     def classes(self, streams: Mapping[ClassName, int], staged: Mapping[ClassName, int]) -> dict[ClassName, ClassLoad]:
         found = {}
-        for name, promise in self._promises.items():
-            seconds = sorted(s for tick in self._ticks for s in tick.latency.get(name, ()))
-            p95 = seconds[int(0.95 * len(seconds))] if seconds else None
+        for name, promise in self.promises.items():
             refused = sum(tick.get(name, 0) for tick in self._refused)
-            found[name] = ClassLoad(streams[name], p95, promise, refused, staged[name])
+            found[name] = ClassLoad(streams[name], self._p95.get(name), promise, refused, staged[name])
         return found
+
+    def latencies(self, priority: ClassName) -> list[int]:
+        """Results of this class by the time that they took: one count per bucket of LATENCY_BUCKETS_S, and the rest."""
+        total = _histogram([])
+        for tick in self._ticks:
+            if priority in tick.histogram:
+                total += tick.histogram[priority]
+        counts: list[int] = total.tolist()
+        return counts
 
     def demand_rows(self) -> tuple[Demand, ...]:
         frames: dict[Key, int] = {}
@@ -120,3 +136,7 @@ class Vitals:
     @property
     def _span(self) -> float:
         return TICK_S * max(1, len(self._ticks))
+
+
+def _histogram(seconds: list[float]) -> Ints:
+    return np.bincount(np.searchsorted(LATENCY_BUCKETS_S, seconds), minlength=len(LATENCY_BUCKETS_S) + 1)

@@ -1,16 +1,15 @@
-"""The HTTP face: what is at which path. `public` is for clients, `control` for probes, metrics and whoever operates.
-
-On one machine both are on one port; in Kubernetes control has a port of its own, never behind the ingress.
+"""The HTTP face for clients: what is at which path. The one for probes, metrics and orders is control.py; on one
+machine both are on one port.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
@@ -20,13 +19,10 @@ from weir_runtime.front.adapters.native import SUBPROTOCOL
 from weir_runtime.front.connection import serve_stream
 from weir_runtime.front.door import Door, Rejection
 from weir_runtime.front.handshake import read_request
-from weir_runtime.front.metrics import Metrics
 
 LOAD_EVERY_S = 1.0
 READ = ["GET", "HEAD"]
-STUCK_S = 30.0  # an engine call that takes longer is a broken device, not load
 PAGE_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:"
-Beat = Callable[[], float | None]
 
 
 def public_routes(door: Door, samples: Path) -> APIRouter:
@@ -59,27 +55,6 @@ def public_routes(door: Door, samples: Path) -> APIRouter:
     @router.api_route("/v1/samples", methods=READ)
     async def list_samples() -> Response:
         return Response((samples / "samples.json").read_bytes(), media_type="application/json")
-
-    return router
-
-
-def control_routes(door: Door, metrics: Metrics, beat: Beat) -> APIRouter:
-    router = APIRouter()
-
-    @router.api_route("/livez", methods=READ)
-    async def livez() -> Response:
-        since = beat()
-        stuck = since is not None and door.link.clock() - since > STUCK_S
-        return JSONResponse({"status": "stuck" if stuck else "ok"}, 503 if stuck else 200)
-
-    @router.api_route("/readyz", methods=READ)
-    async def readyz() -> Response:
-        return JSONResponse({"status": door.state}, 200 if door.state == "ready" else 503)
-
-    @router.api_route("/metrics", methods=READ)
-    async def render(accept: Annotated[str, Header()] = "") -> Response:
-        body, content_type = metrics.render(accept)
-        return Response(body, headers={"Content-Type": content_type})
 
     return router
 

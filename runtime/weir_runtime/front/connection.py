@@ -68,7 +68,8 @@ class Connection:
         self._session = Session(door.link, stream, request.options, request.variant, self._outbox.put)
         self._adapter = NativeAdapter(request.options, request.variant.language)
         self._record = StreamRecord(stream, request.priority, request.variant.name, asked, request.tenant)
-        self._timers = Timers(door.spec.admission, asked)
+        self._limits = door.spec.admission  # as this stream is told them; a live change is for those that come later
+        self._timers = Timers(self._limits, asked)
         self._room, self._gone = asyncio.Event(), asyncio.Event()
         self._slowed = False
         self._charged = 0  # samples that the tenant's quota has counted
@@ -116,7 +117,7 @@ class Connection:
             await asyncio.gather(*beside, return_exceptions=True)
 
     def _greet(self) -> None:
-        limits, request = self._door.spec.admission, self._request
+        limits, request = self._limits, self._request
         told = {
             "idle_s": limits.idle_seconds,
             "session_s": limits.max_session_seconds,
@@ -162,7 +163,7 @@ class Connection:
     @property
     def _longest_lead_s(self) -> float:
         """Little, while the audio of all streams together takes up the memory that it may."""
-        return CROWDED_S if self._door.link.crowded() else self._door.spec.admission.max_lead_seconds
+        return CROWDED_S if self._door.link.crowded() else self._limits.max_lead_seconds
 
     def _tell_lagging(self) -> None:
         now = self._door.link.clock()

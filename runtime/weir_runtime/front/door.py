@@ -1,6 +1,7 @@
 """Who is in the house: every open connection of this front, and whether new ones are let in.
 
-Drains in two moves: `begin_drain` lets nobody in and tells those inside, `end_all` gives each its finals and 1001.
+Drains in two moves: `begin_drain` lets nobody in and tells those inside, `end_all` gives each its finals and 1001. What
+the operator orders (`drain_for`) can be taken back (`reopen`), what a signal began cannot.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from weir_runtime.front.observer import Observer
 from weir_runtime.front.options import Options, default_options
 from weir_runtime.messages import Refused
 
-JITTER = 1.0  # of the stated wait, so that refused clients do not come back together, in whole seconds
+JITTER = 0.5  # of the stated wait, so that refused clients do not come back together
 
 
 class Guest(Protocol):
@@ -66,12 +67,22 @@ class Door:
         self.classes = tuple(entry.name for entry in spec.priority_classes)  # that are offered
         self.defaults: Options = default_options(spec.stages)
         self.state: Literal["ready", "draining"] = "ready"
+        self.leaving = False  # a signal came: the process ends
         self.refused = 0  # streams, since the start
         self.ending = asyncio.Event()  # responses without an end, such as server-sent events, end now
         self._guests: set[Guest] = set()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._end: asyncio.TimerHandle | None = None  # of a drain that the operator ordered
         self._chance: Callable[[float, float], float] = random.SystemRandom().uniform
+
+    def use(self, spec: StreamingPipelineSpec) -> None:
+        """For streams that come from now on; those inside keep the limits that they were told."""
+        self.spec = spec
+
+    @property
+    def empty(self) -> bool:
+        return not self._guests
 
     def enter(self, guest: Guest) -> None:
         self._guests.add(guest)
@@ -112,14 +123,40 @@ class Door:
         return JSONResponse({"admitted": True, "class": priority}) if refused is None else refused.response()
 
     def begin_drain(self, grace_s: float) -> None:
+        """For good."""
+        self.leaving = True
+        self._drain(grace_s)
+
+    def drain_for(self, grace_s: float) -> None:
+        """Who is still inside in `grace_s` seconds gets the finals and 1001 then; the server stays."""
+        if not self.leaving:  # else whoever ends it all has a clock
+            self._drain(grace_s)
+            self._end = asyncio.get_running_loop().call_later(grace_s, self._end_streams)
+
+    def reopen(self) -> None:
+        """Take the order back; whose end has begun ends all the same."""
+        assert not self.leaving
+        self._stop_clock()
+        self.state = "ready"
+
+    def end_all(self) -> None:
+        self.ending.set()
+        self._end_streams()
+
+    def _drain(self, grace_s: float) -> None:
+        self._stop_clock()
         self.state = "draining"
         for guest in tuple(self._guests):
             guest.warn_of_drain(grace_s)
 
-    def end_all(self) -> None:
-        self.ending.set()
+    def _end_streams(self) -> None:
         for guest in tuple(self._guests):
             guest.drain()
+
+    def _stop_clock(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
 
     async def wait_empty(self) -> None:
         await self._empty.wait()

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from weir_api.degradation import ClassName
+from weir_api.report import LoadReport
+from weir_api.v1alpha1 import StreamingPipelineSpec
+from weir_runtime.core.rungs import Moved
 from weir_runtime.core.values import DeviceCosts, Load, VariantInfo
 from weir_runtime.messages import Open, Refused, ToCore, ToFront
 
@@ -30,6 +33,15 @@ class CoreLink(Protocol):
 
     def refusal(self, priority: ClassName) -> Refused | None:
         """What an `Open` of this class would be told now: None if it would be taken."""
+
+    def report(self) -> LoadReport:
+        """The newest load report, as far as the core knows it."""
+
+    def obey(self, spec: StreamingPipelineSpec, floor: tuple[int, ...], until: float) -> Moved:
+        """The operator's policy: what is live in `spec` holds from now on, the steps of the floor until `until`."""
+
+    def broken(self) -> bool:
+        """Whether the engine fails, so that its breaker lets nobody in."""
 
     def crowded(self) -> bool:
         """Whether the audio that waits takes up the memory that it may: read more slowly."""

@@ -37,6 +37,9 @@ class Metrics:
         self.rung_changes = Counter(
             "weir_rung_changes", "Steps of the ladder: entered, left.", ["action", "direction"], registry=r
         )
+        self.orders = Counter(
+            "weir_orders", "Orders of the operator, by what came of them.", ["kind", "result"], registry=r
+        )
         self.failures = Counter("weir_engine_failures", "Engine or detector calls that threw.", registry=r)
         self.bytes_in = Counter("weir_received_bytes", "Audio bytes received.", registry=r)
         self.session = Histogram(

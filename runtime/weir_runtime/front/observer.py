@@ -4,11 +4,11 @@ result to the socket (decisions 23).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from weir_api.degradation import ClassName
-from weir_api.ladder import Decision
+from weir_api.policy import Step
 from weir_runtime.core.values import ChunkTiming
 from weir_runtime.front.events import Problem, SessionEvent
 from weir_runtime.front.metrics import Metrics
@@ -88,13 +88,18 @@ class Observer:
         if self._tracer is not None:
             self._tracer.chunk(timing)
 
-    def bent(self, decision: Decision, rung: int, rung_name: str) -> None:
-        """The ladder has moved."""
-        step = decision.entered or decision.left
-        assert step is not None
-        direction = "entered" if decision.entered else "left"
-        self.metrics.rung_changes.labels(step.action, direction).inc()
-        log(logging.WARNING, f"rung {direction}", step=step.name, rung=rung, rung_name=rung_name, why=decision.reason)
+    def bent(self, entered: Iterable[Step], left: Iterable[Step], why: str, shown: tuple[int, str]) -> None:
+        """The ladder has moved; `shown` are number and name of the highest rung now."""
+        rung, rung_name = shown
+        for direction, steps in (("entered", entered), ("left", left)):
+            for step in steps:
+                self.metrics.rung_changes.labels(step.action, direction).inc()
+                log(logging.WARNING, f"rung {direction}", step=step.name, rung=rung, rung_name=rung_name, why=why)
+
+    def order(self, kind: str, result: str, level: int, detail: str) -> None:
+        """The operator, or somebody in its name, has told this server something."""
+        self.metrics.orders.labels(kind, result).inc()
+        log(level, "order", kind=kind, result=result, detail=detail)
 
     def engine_failed(self, error: BaseException) -> None:
         self.metrics.failures.inc()

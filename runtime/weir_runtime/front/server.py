@@ -1,15 +1,15 @@
 """Runs the app on uvicorn and ends it well.
 
 uvicorn's own handler closes every socket with 1012 at once (decisions 8), so the signals are ours: SIGTERM drains
-(streams may go on for `drain_seconds`), SIGINT gives every stream its finals and ends within five seconds, a second
-SIGINT ends at once. Only then is uvicorn told to exit.
+(streams may go on for the spec's drainSeconds), SIGINT gives every stream its finals and ends within five seconds, a
+second SIGINT ends at once. Only then is uvicorn told to exit.
 """
 
 import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -66,11 +66,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Shutdown:
-    """What the signals do; `stopping` is set when uvicorn shall exit."""
+    """What the signals do; `stopping` is set when uvicorn shall exit.
 
-    def __init__(self, door: Door, drain_s: float) -> None:
+    A shorter `drainSeconds` holds at once, a longer one does not: a kubelet kills after what the pod was made with.
+    """
+
+    def __init__(self, door: Door) -> None:
         self.stopping = asyncio.Event()
-        self._door, self._drain_s = door, drain_s
+        self._door, self._longest_s = door, door.spec.rollout.drain_seconds
         self._hurry = asyncio.Event()
         self._begun: asyncio.Task[None] | None = None
 
@@ -89,7 +92,7 @@ class Shutdown:
         self.drain()
 
     async def _end(self) -> None:
-        grace_s = 0.0 if self._hurry.is_set() else self._drain_s
+        grace_s = 0.0 if self._hurry.is_set() else min(self._longest_s, self._door.spec.rollout.drain_seconds)
         self._door.begin_drain(grace_s)
         await self._until_empty(grace_s)
         self._door.end_all()
@@ -104,18 +107,14 @@ class Shutdown:
             task.cancel()
 
 
-async def serve_until(
-    servers: Sequence[tuple[Server, socket.socket]], shutdown: Shutdown, pumping: asyncio.Task[None]
-) -> None:
-    """Run the servers until a signal has been obeyed. A pump that ends by itself has failed: so does this."""
+async def serve_until(server: Server, bound: socket.socket, shutdown: Shutdown, pumping: asyncio.Task[None]) -> None:
+    """Run the server until a signal has been obeyed. A pump that ends by itself has failed: so does this."""
     shutdown.install()
     stopping = asyncio.create_task(shutdown.stopping.wait())
     async with asyncio.TaskGroup() as group:
-        for server, bound in servers:
-            group.create_task(server.serve(sockets=[bound]))
+        group.create_task(server.serve(sockets=[bound]))
         await asyncio.wait([stopping, pumping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        for server, _ in servers:
-            server.should_exit = True
+        server.should_exit = True
     if pumping.done():
         await pumping

@@ -14,7 +14,8 @@ from math import exp
 
 from weir_runtime.bench.plan import FRAME_S
 from weir_runtime.core.fair_queue import Chunk
-from weir_runtime.core.scheduler import MAX_BATCH, WINDOWS_PER_S, Scheduler
+from weir_runtime.core.scheduler import MAX_BATCH, Scheduler
+from weir_runtime.core.settings import WINDOWS_PER_S
 from weir_runtime.pump import IN_FLIGHT, LEAD_S
 from weir_runtime.simulation.machine import Machine
 from weir_runtime.simulation.stream import SyntheticStream

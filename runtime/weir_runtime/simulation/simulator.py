@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.core.fair_queue import Chunk
-from weir_runtime.core.scheduler import WINDOWS_PER_S, Host, Scheduler
+from weir_runtime.core.scheduler import Host, Scheduler
+from weir_runtime.core.settings import WINDOWS_PER_S
 from weir_runtime.core.vitals import TICK_S
 from weir_runtime.messages import Refused
 from weir_runtime.simulation.device import Detection, Device

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from weir_runtime.cli import main
+from weir_api.cli import main
 
 WEIR = str(Path(sys.executable).with_name("weir"))
 SAMPLES = Path(__file__).parents[3] / "runtime" / "weir_runtime" / "samples"

@@ -35,16 +35,13 @@ class Bending(Machine):
     def __init__(self, *rungs, where=ON_THE_DEVICE, n_slots=8, ready=False):
         super().__init__(n_slots)
         costs, self.host = where
-        self.core = Pipeline(
-            StreamingPipelineSpec(
-                model=MODEL,
-                stages=Stages(postprocess=[Postprocess(name="numbers")]),
-                admission=Admission(max_streams=n_slots),
-                degradation=Degradation(signals=SIGNALS, ladder=list(rungs), dwell_seconds=DWELL_S),
-            ),
-            VARIANTS,
-            costs,
+        self.spec = StreamingPipelineSpec(
+            model=MODEL,
+            stages=Stages(postprocess=[Postprocess(name="numbers")]),
+            admission=Admission(max_streams=n_slots),
+            degradation=Degradation(signals=SIGNALS, ladder=list(rungs), dwell_seconds=DWELL_S),
         )
+        self.core = Pipeline(self.spec, VARIANTS, costs)
 
     def tick(self, host=None):
         decision = self.core.tick(host or self.host, self.now)

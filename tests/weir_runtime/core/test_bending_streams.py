@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from machine import Machine, silence, speech
 
 from weir_api.degradation import Rung
-from weir_api.policy import treatment_of
 from weir_runtime.core.scheduler import Host
 from weir_runtime.messages import Close, Closed, Finalize, Interim, Opened, QualityChanged, Refused
 
@@ -154,10 +153,10 @@ def test_stages_are_left_out_of_segments_that_begin_under_it_and_named():
 
     def bend(*places):
         core = machine.core
-        core.scheduler.state = replace(core.scheduler.state, in_force=places)
-        core.scheduler._treatments = {n: treatment_of(core.scheduler.in_force, n) for n in core.scheduler._treatments}
+        core.scheduler.rungs.state = replace(core.scheduler.rungs.state, in_force=places)
+        core.scheduler.rungs._treat()
         for stream in core._streams.values():
-            core._treat(stream, bool(places), machine.now)
+            core._treat(stream, machine.now)
 
     for places in ((), (0, 1, 2), ()):
         machine.audio("s", speech(SECOND))

@@ -184,7 +184,7 @@ REFUSED = {
 
 def test_room_goes_to_the_highest_class_that_is_refused():
     scheduled = scheduler(degradation=Degradation.model_validate(REFUSED), admission=Admission(max_streams=100))
-    scheduled.state = LadderState(in_force=(0, 1, 2))
+    scheduled.rungs.state = LadderState(in_force=(0, 1, 2))
 
     def answers():
         found = [scheduled.refusal("s", name, 0, 0.0) for name in ("interactive", "standard", "batch")]
@@ -195,7 +195,7 @@ def test_room_goes_to_the_highest_class_that_is_refused():
     assert answers() == [None, "rung", "rung"]
     scheduled.open("interactive", 0.25)
     assert answers() == ["rung"] * 3, "one at a time while nobody is there to learn from"
-    scheduled.state = LadderState(in_force=(0, 1))
+    scheduled.rungs.state = LadderState(in_force=(0, 1))
     scheduled.tick(Host(), 0.5)
     assert answers() == [None, None, "rung"]
     scheduled.open("interactive", 0.5)

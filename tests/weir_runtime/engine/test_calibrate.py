@@ -11,9 +11,9 @@ from engine.feed import Feed, run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weir_api.cli import main
 from weir_api.manifest import ManifestError, parse_manifest, read_manifest
 from weir_api.v1alpha1 import StreamingPipeline, Vad, Variant
-from weir_runtime.cli import main
 from weir_runtime.commands.calibration import calibrate, with_costs
 from weir_runtime.core.values import CallCost, DetectBatch, DeviceCosts
 from weir_runtime.engine import calibrate as calibrate_module

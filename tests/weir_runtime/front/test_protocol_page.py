@@ -26,7 +26,8 @@ from weir_runtime.front.adapters.native import (
     LONGEST_MESSAGE,
     NativeAdapter,
 )
-from weir_runtime.front.app import control_routes, public_routes
+from weir_runtime.front.app import public_routes
+from weir_runtime.front.control import control_routes, order_routes
 from weir_runtime.front.events import Applied, Bad, Heartbeat, Notice, Pong, Problem, Ready, SessionEvent
 from weir_runtime.front.ingest import WIDTH
 from weir_runtime.front.options import (
@@ -256,7 +257,7 @@ def test_limits():
 
 
 def test_routes(server):
-    routers = public_routes(None, Path()), control_routes(None, None, None)
+    routers = public_routes(None, Path()), control_routes(None, None, None), order_routes(None)
     paths = {route.path for router in routers for route in router.routes}
     assert set(first_names(table("route"))) == paths | {"/"}
     assert [name for row in table("in `/v1/load`") for name in names(row[0])] == [
