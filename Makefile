@@ -10,7 +10,7 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test check fix bench bench-overload errors picture lock clean
+.PHONY: help setup demo test test-cluster check fix crds bench bench-overload bench-operator errors picture lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,25 +20,39 @@ setup: .venv/test.stamp  ## make .venv with everything that the tests and the de
 demo: .venv/runtime.stamp  ## stream real recordings through a real server and print captions with their latency
 	@$(BIN)/weir demo
 
-test: check .venv/chromium.stamp  ## what CI runs: checks, then NeMo parity and the browser
+test: check .venv/chromium.stamp  ## what CI runs: checks, NeMo parity and the browser, then a real Kubernetes
 	$(BIN)/pytest -q -m "parity or browser"
+	$(MAKE) --no-print-directory test-cluster
+
+test-cluster: .venv/test.stamp  ## the operator on a real control plane and real nodes (root, Go, Debian; else KUBECONFIG)
+	hack/debian.sh
+	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then hack/cluster build; fi
+	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster tests/charts
 
 check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not parity and not browser" --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest -q -m "not parity and not browser and not cluster" --cov --cov-report=term-missing:skip-covered
 
 fix: .venv/test.stamp  ## format and repair what a tool can repair
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+crds: .venv/test.stamp  ## write the CRD, its copy in the chart and docs/pipeline.md anew from the models
+	$(BIN)/python hack/crds.py
 
 bench: .venv/test.stamp  ## speed and memory as ratios, one run
 	$(BIN)/python hack/bench.py
 
 bench-overload: .venv/test.stamp  ## a real server at twice its capacity, into docs/overload.md
 	$(BIN)/python hack/overload.py
+
+bench-operator: .venv/test.stamp  ## 300 pipelines of 10 pods on a real API server, into docs/bench-operator.md
+	hack/debian.sh
+	hack/cluster build
+	$(BIN)/python hack/bench_operator.py
 
 errors: .venv/test.stamp  ## word error rates of the embedded models, into docs/error-rates.md
 	$(BIN)/python hack/error_rates.py > docs/error-rates.md

@@ -2,9 +2,9 @@
 # Debian's packages for the cluster in a box (hack/cluster), installed once where this runs as root on a machine with
 # apt; elsewhere the tests that need them say in one line why they skip.
 set -eu
-# nodes: containerd runc containernetworking-plugins iptables conntrack ethtool; namespaces and certificates: iproute2
-# openssl; images: buildah puts layers together, mmdebstrap makes the base, gcc compiles the pause program
-packages="containerd runc containernetworking-plugins iptables conntrack ethtool iproute2 openssl buildah mmdebstrap gcc libc6-dev"
+# nodes: containerd runc containernetworking-plugins iptables conntrack ethtool; namespaces: iproute2; certificates:
+# openssl; gcc compiles process 1 of nodes and pods
+packages="containerd runc containernetworking-plugins iptables conntrack ethtool iproute2 openssl gcc libc6-dev"
 missing=
 for package in $packages; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed'; then missing="$missing $package"; fi

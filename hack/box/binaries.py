@@ -1,7 +1,7 @@
 """Kubernetes and its companions, compiled from the pinned modules in hack/tools into the user's cache.
 
 A version stands in one place, hack/tools/<tool>/go.mod; it is read from there and keys the cache, so that a binary is
-compiled once per version. A cold build needs the Go module proxy and takes minutes; a second process waits for the first.
+compiled once per version. A cold build needs the Go module proxy and takes minutes; a second process waits for it.
 """
 
 import fcntl
@@ -44,7 +44,9 @@ def cache() -> Path:
 
 def version(tool: Tool) -> str:
     """The version that go.mod pins, such as v1.34.4."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(tool.module)} (v\S+)", (TOOLS / tool.name / "go.mod").read_text(), re.M)
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(tool.module)} (v\S+)", (TOOLS / tool.name / "go.mod").read_text(), re.M
+    )
     if found is None:
         raise RuntimeError(f"hack/tools/{tool.name}/go.mod does not require {tool.module}")
     return found[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from box.place import API_URL, LAN_IP, SERVICE_API_IP, Place, node_ip
 from box.process import output
 
-KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30".split()
+KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
 API_NAMES = ",".join(
     ["DNS:kubernetes" + rest for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local")]
     + [f"IP:{address}" for address in (LAN_IP, "127.0.0.1", SERVICE_API_IP)]
@@ -61,14 +61,16 @@ current-context: box
 
 def authority(folder: Path, name: str) -> None:
     usage = "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"
-    files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"]
-    output(["openssl", "req", "-x509", *KEY, "-subj", f"/CN={name}", *files, "-addext", usage])
+    output(["openssl", "req", "-x509", *KEY, "-subj", f"/CN={name}", *written(folder, name), "-addext", usage])
 
 
 def issue(folder: Path, issuer: str, name: str, subject: str, names: str = "") -> None:
-    signed_by = ["-CA", folder / f"{issuer}.crt", "-CAkey", folder / f"{issuer}.key"]
+    signed_by = ["-CA", f"{folder}/{issuer}.crt", "-CAkey", f"{folder}/{issuer}.key"]
     extensions = ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth,clientAuth"]
     if names:
         extensions += ["-addext", f"subjectAltName={names}"]
-    files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"]
-    output(["openssl", "req", "-x509", *signed_by, *KEY, "-subj", subject, *files, *extensions])
+    output(["openssl", "req", "-x509", *signed_by, *KEY, "-subj", subject, *written(folder, name), *extensions])
+
+
+def written(folder: Path, name: str) -> list[str]:
+    return ["-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.crt"]

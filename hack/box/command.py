@@ -1,70 +1,81 @@
 """The subcommands of hack/cluster."""
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from pathlib import Path
 
-from box import binaries, kubernetes, lifecycle, network, process, requirements
+from box import binaries, checkout, lifecycle, network, nodes, process, requirements
+from box.kubernetes import Cluster
 from box.place import Place, named_by_environment
 
-Command = Callable[[Place, list[str]], int]
+NODES = 2
+NODE_ACTIONS = {"cut": network.cut, "heal": network.heal, "crash": nodes.crash, "boot": nodes.boot}
 
 
 def main(words: list[str], usage: str | None) -> int:
-    if not words or words[0] not in COMMANDS:
-        print(usage, file=sys.stderr)
-        return 2
     try:
-        return COMMANDS[words[0]](named_by_environment(), words[1:])
+        if run(named_by_environment(), words):
+            return 0
     except (RuntimeError, TimeoutError) as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
+    print(usage, file=sys.stderr)
+    return 2
 
 
-def build(place: Place, words: list[str]) -> int:
-    binaries.build()
-    return 0
+def run(place: Place, words: list[str]) -> bool:
+    """Whether there is such a subcommand."""
+    match words:
+        case ["build"]:
+            binaries.build()
+        case ["up"] | ["up", "--nodes", _]:
+            up(place, int(words[2]) if words[1:] else NODES)
+        case ["down" | "status" as action]:
+            {"down": lifecycle.down, "status": status}[action](place)
+        case ["load", *archives] if archives:
+            nodes.load(place, [Path(archive) for archive in archives])
+        case ["values"]:
+            print(json.dumps(checkout.operator_values(), indent=2))
+        case ["pipeline", file]:
+            binaries.build(["kubectl"])
+            print(checkout.pipeline(Path(file)), end="")
+        case ["kubectl" | "helm" as command, *rest]:
+            binaries.build([command])
+            become(place, [str(binaries.path(command)), *rest])
+        case ["client", *command] if command:
+            become(place, command)
+        case ["cut" | "heal" | "crash" | "boot" as action, index] if index.isdigit():
+            NODE_ACTIONS[action](place, int(index))
+        case _:
+            return False
+    return True
 
 
-def up(place: Place, words: list[str]) -> int:
-    lacking = requirements.lacking_for_control_plane()
+def up(place: Place, count: int) -> None:
+    lacking = requirements.lacking_for_control_plane() or (requirements.lacking_for_nodes() if count else None)
     if lacking:
         raise RuntimeError(lacking)
-    lifecycle.control_plane_up(place)
-    return status(place, [])
+    plane = lifecycle.control_plane_up(place)
+    if count:
+        lifecycle.nodes_up(place, plane.cluster, count)
+    status(place)
 
 
-def down(place: Place, words: list[str]) -> int:
-    lifecycle.down(place)
-    return 0
-
-
-def status(place: Place, words: list[str]) -> int:
+def status(place: Place) -> None:
     for name in process.started(place):
-        print(f"{name:24} {'up' if process.pid_of(place, name) else 'DOWN, see ' + str(process.log(place, name))}")
-    return kubectl(place, ["get", "nodes"]) if network.exists(place) else 0
+        print(f"{name:24} {'up' if process.pid_of(place, name) else f'DOWN, see {process.log(place, name)}'}")
+    enter(place)
+    print(Cluster(place.admin, place.kubeconfigs).kubectl("get", "nodes"), end="")
 
 
-def kubectl(place: Place, words: list[str]) -> int:
+def become(place: Place, command: list[str]) -> None:
+    """Run it in the lan in this process's stead, as admin."""
+    enter(place)
+    os.execvpe(command[0], command, os.environ | {"KUBECONFIG": str(place.admin), "CLUSTER_NAME": place.name})
+
+
+def enter(place: Place) -> None:
+    if not network.exists(place):
+        raise RuntimeError(f"no cluster {place.name} is up (CLUSTER_NAME names another)")
     network.enter(place)
-    return kubernetes.run_kubectl(place.admin, words)
-
-
-def helm(place: Place, words: list[str]) -> int:
-    return client(place, [str(binaries.path("helm")), *words])
-
-
-def client(place: Place, words: list[str]) -> int:
-    network.enter(place)
-    os.execvpe(words[0], words, os.environ | {"KUBECONFIG": str(place.admin)})
-
-
-COMMANDS: dict[str, Command] = {
-    "build": build,
-    "up": up,
-    "down": down,
-    "status": status,
-    "kubectl": kubectl,
-    "helm": helm,
-    "client": client,
-}

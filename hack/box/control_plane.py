@@ -9,15 +9,14 @@ import json
 import signal
 from dataclasses import dataclass
 
-from box import binaries, certificates, process
+from box import certificates, control_plane_flags, process
 from box.https import Server
 from box.kubernetes import Cluster
-from box.place import API_URL, ETCD_URL, FAKE_POD_CIDR, LAN_IP, SERVICE_CIDR, Place
+from box.place import API_URL, ETCD_URL, Place
 from box.waiting import wait_for
 
 API = "kube-apiserver"
 COMMANDS = ("etcd", API, "kube-controller-manager", "kube-scheduler", "kwok", "kubectl")
-PEER_URL = "http://127.0.0.1:2380"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +31,29 @@ class ControlPlane:
         process.end(self.place, API, signal.SIGKILL if kill else signal.SIGTERM)
 
     def start_apiserver(self) -> None:
-        """Start it and wait until it is ready. Does nothing while it runs."""
+        """Start it and wait until it is ready, then its own clients anew: left alone, they may wait half a minute
+        before they look again. Does nothing while it runs."""
+        if process.pid_of(self.place, API) is not None:
+            return
+        process.start(self.place, API, control_plane_flags.apiserver(self.place))
+        wait_for(API, self.apiserver_is_ready, log=process.log(self.place, API))
+        for name, command in controllers(self.place).items():
+            process.end(self.place, name, signal.SIGKILL)
+            process.start(self.place, name, command)
+
+    def apiserver_is_ready(self) -> bool:
+        """Raises RuntimeError if it ended."""
         if process.pid_of(self.place, API) is None:
-            process.start(self.place, API, apiserver_command(self.place))
-        wait_for(API, lambda: apiserver(self.place).good("/readyz"), log=process.log(self.place, API))
+            raise RuntimeError(f"{API} ended: see {process.log(self.place, API)}")
+        return apiserver(self.place).good("/readyz")
 
     def restart_apiserver(self, kill: bool = False) -> None:
         self.stop_apiserver(kill)
         self.start_apiserver()
 
     def compact(self) -> int:
-        """Forget all revisions but the newest in etcd, and return that one. A paged list that began before answers
-        410 Gone from now on; a watch does once the API server, which remembers recent events itself, restarted."""
+        """Forget all revisions but the newest in etcd, and return that one. Clients see it once the API server, which
+        remembers recent ones itself, is started anew."""
         _, answer = etcd(self.place).ask("POST", "/v3/kv/range", {"key": "AA=="})
         revision = int(json.loads(answer)["header"]["revision"])
         status, answer = etcd(self.place).ask("POST", "/v3/kv/compaction", {"revision": revision, "physical": True})
@@ -51,8 +61,8 @@ class ControlPlane:
             raise RuntimeError(f"etcd did not compact: {answer}")
         return revision
 
-    def expire_watches(self) -> None:
-        """Every resource version that a client holds from before is 410 Gone: restart with nothing remembered."""
+    def forget_history(self) -> None:
+        """Make every resource version and list page that a client holds from before 410 Gone. Takes about 4 s."""
         self.stop_apiserver()
         self.compact()
         self.start_apiserver()
@@ -63,11 +73,9 @@ def start(place: Place) -> ControlPlane:
     certificates.make_all(place)
     plane = ControlPlane(place, Cluster(place.admin, place.kubeconfigs))
     (place.state / "etcd").mkdir(mode=0o700, exist_ok=True)
-    ensure(place, "etcd", etcd_command(place))
+    if process.pid_of(place, "etcd") is None:
+        process.start(place, "etcd", control_plane_flags.etcd(place))
     plane.start_apiserver()
-    ensure(place, "kube-controller-manager", controller_manager_command(place))
-    ensure(place, "kube-scheduler", scheduler_command(place))
-    ensure(place, "kwok", kwok_command(place))
     wait_for(
         "the first service account",
         lambda: apiserver(place).good("/api/v1/namespaces/default/serviceaccounts/default"),
@@ -77,9 +85,13 @@ def start(place: Place) -> ControlPlane:
     return plane
 
 
-def ensure(place: Place, name: str, command: list[str]) -> None:
-    if process.pid_of(place, name) is None:
-        process.start(place, name, command)
+def controllers(place: Place) -> dict[str, list[str]]:
+    """Commands of what works through the API server, by name."""
+    return {
+        "kube-controller-manager": control_plane_flags.controller_manager(place),
+        "kube-scheduler": control_plane_flags.scheduler(place),
+        "kwok": control_plane_flags.kwok(place),
+    }
 
 
 def apiserver(place: Place) -> Server:
@@ -99,99 +111,3 @@ def let_apiserver_use_kubelets(place: Place) -> None:
     status, answer = apiserver(place).ask("POST", path, binding)
     if status not in (201, 409):
         raise RuntimeError(f"the API server may not use kubelets: {answer}")
-
-
-def etcd_command(place: Place) -> list[str]:
-    pki = place.pki
-    return [
-        str(binaries.path("etcd")),
-        "--name=box",
-        f"--data-dir={place.state / 'etcd'}",
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-        f"--listen-client-urls={ETCD_URL}",
-        f"--advertise-client-urls={ETCD_URL}",
-        f"--listen-peer-urls={PEER_URL}",
-        f"--initial-advertise-peer-urls={PEER_URL}",
-        f"--initial-cluster=box={PEER_URL}",
-        "--client-cert-auth",
-        f"--trusted-ca-file={pki / 'etcd-ca.crt'}",
-        f"--cert-file={pki / 'etcd.crt'}",
-        f"--key-file={pki / 'etcd.key'}",
-    ]
-
-
-def apiserver_command(place: Place) -> list[str]:
-    pki = place.pki
-    return [
-        str(binaries.path(API)),
-        "--bind-address=0.0.0.0",
-        f"--advertise-address={LAN_IP}",
-        f"--service-cluster-ip-range={SERVICE_CIDR}",
-        f"--etcd-servers={ETCD_URL}",
-        f"--etcd-cafile={pki / 'etcd-ca.crt'}",
-        f"--etcd-certfile={pki / 'etcd-client.crt'}",
-        f"--etcd-keyfile={pki / 'etcd-client.key'}",
-        f"--tls-cert-file={pki / 'apiserver.crt'}",
-        f"--tls-private-key-file={pki / 'apiserver.key'}",
-        f"--client-ca-file={pki / 'ca.crt'}",
-        "--anonymous-auth=false",
-        "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
-        "--allow-privileged",
-        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        f"--service-account-key-file={pki / 'sa.pub'}",
-        f"--service-account-signing-key-file={pki / 'sa.key'}",
-        f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
-        f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
-        f"--kubelet-certificate-authority={pki / 'ca.crt'}",
-        "--kubelet-preferred-address-types=InternalIP",
-        f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
-        "--requestheader-allowed-names=front-proxy-client",
-        "--requestheader-username-headers=X-Remote-User",
-        "--requestheader-group-headers=X-Remote-Group",
-        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-        f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
-        f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
-        "--enable-aggregator-routing",
-        "--shutdown-delay-duration=0s",
-        "--v=1",
-    ]
-
-
-def controller_manager_command(place: Place) -> list[str]:
-    """Periods shorter than the defaults, so that a test of a lost node takes seconds and not minutes."""
-    pki = place.pki
-    return [
-        *acting_as(place, "kube-controller-manager"),
-        "--use-service-account-credentials",
-        f"--service-account-private-key-file={pki / 'sa.key'}",
-        f"--root-ca-file={pki / 'ca.crt'}",
-        f"--cluster-signing-cert-file={pki / 'ca.crt'}",
-        f"--cluster-signing-key-file={pki / 'ca.key'}",
-        "--node-monitor-grace-period=16s",
-        "--node-monitor-period=1s",
-        "--horizontal-pod-autoscaler-sync-period=5s",
-        "--horizontal-pod-autoscaler-downscale-stabilization=30s",
-    ]
-
-
-def scheduler_command(place: Place) -> list[str]:
-    return acting_as(place, "kube-scheduler")
-
-
-def acting_as(place: Place, name: str) -> list[str]:
-    config = place.kubeconfig(name)
-    uses = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
-    return [str(binaries.path(name)), *(f"--{use}={config}" for use in uses), "--leader-elect=false"]
-
-
-def kwok_command(place: Place) -> list[str]:
-    return [
-        str(binaries.path("kwok")),
-        f"--kubeconfig={place.admin}",
-        "--manage-all-nodes=false",
-        "--manage-nodes-with-label-selector=type=kwok",
-        f"--cidr={FAKE_POD_CIDR}",
-        f"--node-ip={LAN_IP}",
-    ]

@@ -3,7 +3,6 @@
 import json
 import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,8 +62,3 @@ class Cluster:
 def kubectl_path() -> str:
     built = binaries.path("kubectl")
     return str(built) if built.exists() else shutil.which("kubectl") or "kubectl"
-
-
-def run_kubectl(kubeconfig: Path, words: list[str]) -> int:
-    """For a person: in and out are the terminal's."""
-    return subprocess.run([kubectl_path(), f"--kubeconfig={kubeconfig}", *words], check=False).returncode

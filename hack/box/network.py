@@ -8,6 +8,7 @@ relayed to the host, would reach the API server but neither pods nor services.)
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ def make_lan(place: Place) -> None:
     if exists(place):
         return
     lan = place.namespace("lan")
+    ip(f"netns attach {place.namespace('home')} {os.getpid()}")
     ip(f"netns add {lan}")
     ip(f"-n {lan} link set lo up")
     ip(f"-n {lan} link add br0 type bridge")
@@ -72,8 +74,10 @@ def heal(place: Place, index: int) -> None:
 
 
 def remove(place: Place) -> None:
-    for file in Path("/run/netns").glob(place.namespace("*")):
-        ip(f"netns del {file.name}")
+    ours = re.compile(re.escape(place.namespace("")) + r"(lan|home|n\d+)")
+    for file in Path("/run/netns").glob("*"):
+        if ours.fullmatch(file.name):
+            ip(f"netns del {file.name}")
 
 
 def at(place: Place, machine: str) -> list[str]:
@@ -93,13 +97,26 @@ def enter(place: Place) -> None:
 @contextmanager
 def entered(place: Place) -> Iterator[None]:
     """The same for a while."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    enter(place)
+    with moved_to(handle(place, "lan")):
+        yield
+
+
+@contextmanager
+def at_home(place: Place) -> Iterator[None]:
+    """Back in the network that the cluster was made from for a while: downloads are possible there alone."""
+    with moved_to(handle(place, "home")):
+        yield
+
+
+@contextmanager
+def moved_to(namespace: Path) -> Iterator[None]:
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    move_to(namespace)
     try:
         yield
     finally:
-        set_namespace(home)
-        os.close(home)
+        set_namespace(before)
+        os.close(before)
 
 
 def move_to(namespace: Path) -> None:

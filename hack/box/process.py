@@ -57,12 +57,14 @@ def pid_of(place: Place, name: str) -> int | None:
 
 
 def start_time(pid: int) -> str | None:
-    """Clock ticks since boot at which a process began, from /proc; None if it is gone or a zombie."""
+    """Clock ticks since boot at which a process began, from /proc; None if it is gone. A zombie is gone once all its
+    threads are: until then it may still hold its port."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    over = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if over else fields[19]
 
 
 def end(place: Place, name: str, how: signal.Signals = signal.SIGTERM) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from box import binaries, control_plane
 
 FOR_CONTROL_PLANE = ("ip", "nsenter", "openssl")
-FOR_NODES = ("containerd", "runc", "ctr", "iptables", "conntrack", "buildah", "mmdebstrap", "gcc", "unshare")
+FOR_NODES = ("containerd", "runc", "ctr", "iptables", "conntrack", "gcc", "unshare")
 CNI_PLUGINS = Path("/usr/lib/cni")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpuset/cpuset.cpus")
 
@@ -18,6 +18,12 @@ def lacking_for_control_plane() -> str | None:
     if binaries.missing(control_plane.COMMANDS) and shutil.which("go") is None:
         return "a cluster needs Go to compile Kubernetes once, and there is none"
     return lacking_commands(FOR_CONTROL_PLANE)
+
+
+def lacking_for_tests() -> str | None:
+    """Tests do not compile: their time is limited."""
+    unbuilt = "run `hack/cluster build` first: it compiles Kubernetes, once, in about ten minutes"
+    return lacking_for_control_plane() or (unbuilt if binaries.missing() else None)
 
 
 def lacking_for_nodes() -> str | None:

@@ -5,39 +5,33 @@ reached by plain addresses, and 127.0.0.1 is the cluster's, shared with whatever
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[2] / "hack"))
-
 from box import lifecycle, network, process, requirements
 from box.control_plane import API, ControlPlane
 from box.kubernetes import Cluster
+from box.nodes import Nodes
 from box.place import Place, named_by_environment
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cluster: needs a Kubernetes; makes one where it is root and has Go")
 
 
 @pytest.fixture(scope="session")
 def own_control_plane() -> Iterator[ControlPlane | None]:
     """None where KUBECONFIG names a cluster; skips where the machine cannot have one."""
-    if os.environ.get("KUBECONFIG"):
+    named = "CLUSTER_NAME" in os.environ
+    if os.environ.get("KUBECONFIG") and not named:
         yield None
         return
-    lacking = requirements.lacking_for_control_plane()
+    lacking = requirements.lacking_for_tests()
     if lacking:
         pytest.skip(lacking)
-    lifecycle.sweep()
     place = named_by_environment()
-    if "CLUSTER_NAME" in os.environ and process.pid_of(place, API):
+    if named and process.pid_of(place, API):
         with network.entered(place):
             yield lifecycle.control_plane_up(place)
         return
+    lifecycle.sweep()
     yield from for_this_run(lifecycle.for_tests())
 
 
@@ -64,6 +58,15 @@ def control_plane(own_control_plane: ControlPlane | None) -> ControlPlane:
     if own_control_plane is None:
         pytest.skip("KUBECONFIG names a cluster whose API server is not ours to restart")
     return own_control_plane
+
+
+@pytest.fixture(scope="session")
+def nodes(control_plane: ControlPlane) -> Nodes:
+    """Two real ones, and DNS. A test that cuts or crashes one heals or boots it."""
+    lacking = requirements.lacking_for_nodes()
+    if lacking:
+        pytest.skip(lacking)
+    return lifecycle.nodes_up(control_plane.place, control_plane.cluster, 2)
 
 
 @pytest.fixture
