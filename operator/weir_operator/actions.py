@@ -1,5 +1,7 @@
 """What can be done about a pipeline: plan.py decides it, apply.py carries it out. Every action has its reason."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +9,13 @@ from typing import Any
 from weir_operator.memory import Memory
 
 Manifest = Mapping[str, Any]  # a Kubernetes object as YAML has it
+
+
+def digest(manifest: Manifest) -> str:
+    """Equal for equal manifests. What was applied is not read back field by field: the operator keeps, in its process,
+    the digest and the resourceVersion that the API server answered; another version means that somebody changed it.
+    """
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,32 @@
 """What the operator knows of each pipeline between two looks: the load reports, the memory, the ladder's state.
 
-Rules: a pipeline's entry is changed under its lock only, so reconciling and bending never cross; what must survive the
-process is in Memory, which is written to the cluster before it is acted upon.
+Rules: what is decided (memory, ladder, specs, drains) is changed under the entry's lock only, so that reconciling and
+bending never cross; what is heard (reports, acknowledged, troubles) is written down whenever it comes; what must
+survive the process is in Memory, which is written to the cluster before it is acted upon.
 """
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass, field
+from typing import Literal
 
 from weir_api.ladder import LadderState
+from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator.memory import Memory
 from weir_operator.observed import Key, PodReport
+
+DrainKind = Literal["drain", "undrain"]
+Told = tuple[DrainKind, int]  # an order and its counter
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A pod that did not take an order."""
+
+    times: int  # in a row
+    at: float  # Unix seconds
+    again_at: float
+    answered: bool  # and said no; else it said nothing
 
 
 @dataclass(slots=True)
@@ -22,6 +39,17 @@ class Entry:
     reports: dict[str, PodReport] = field(default_factory=dict)  # by uid of the pod
     ladder: LadderState = field(default_factory=LadderState)
     acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)  # epoch and policy revision, by pod uid
+    specs: dict[str, StreamingPipelineSpec] = field(default_factory=dict)  # that the policy carries, by pods' revision
+    asked: StreamingPipelineSpec | None = None  # of the pipeline, when `specs` were made
+    drains: dict[str, Told] = field(default_factory=dict)  # last order to drain or undrain, by pod uid
+    troubles: dict[str, Trouble] = field(default_factory=dict)  # by pod uid
+    renewed_at: float = float("-inf")  # when the policy last went to all pods, Unix seconds
+
+    def forget_all_but(self, uids: Set[str]) -> None:
+        """Of pods that are gone nothing is kept."""
+        for known in (self.reports, self.acknowledged, self.drains, self.troubles):
+            for uid in known.keys() - uids:
+                del known[uid]
 
 
 class Book:

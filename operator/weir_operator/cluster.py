@@ -29,6 +29,9 @@ class Cluster(Protocol):
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """The object; None: there is none."""
 
+    async def exists(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether there is such an object; its content is not read."""
+
     async def list(self, kind: str, namespace: str | None, selector: str) -> list[dict[str, Any]]:
         """All objects of a kind with these labels; `namespace` None: in all."""
 
@@ -38,14 +41,18 @@ class Cluster(Protocol):
     async def create(self, manifest: Manifest) -> dict[str, Any]:
         """POST; 409 AlreadyExists where the name is taken."""
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str, grace_s: int | None = None) -> None:
-        """Delete exactly this object; one that is gone is no error."""
+    async def delete(
+        self, kind: str, namespace: str, name: str, uid: str, grace_s: int | None = None
+    ) -> dict[str, Any] | None:
+        """Delete exactly this object. The answer is a pod with its deletionTimestamp, or a Status; None: it is gone."""
 
-    async def annotate(self, kind: str, namespace: str, name: str, uid: str, values: Mapping[str, str | None]) -> None:
-        """Set annotations, None removes one; 409 where the object is another one by now, gone is no error."""
+    async def annotate(
+        self, kind: str, namespace: str, name: str, uid: str, values: Mapping[str, str | None]
+    ) -> dict[str, Any] | None:
+        """Set annotations, None removes one; 409 where the object is another one by now; None: it is gone."""
 
-    async def apply_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
-        """The whole status of a pipeline, as names.STATUS_MANAGER."""
+    async def apply_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole status of a pipeline, as names.STATUS_MANAGER; the answer is the pipeline."""
 
     async def scale(self, namespace: str, name: str, replicas: int) -> None:
         """spec.replicas of a pipeline, as names.SCALE_MANAGER."""

@@ -13,7 +13,8 @@ class StreamsAt(Report):
     """How many streams there were, for the scaler's trend and stabilisation."""
 
     at: float
-    replicas: int = Field(description="That would have been enough.")
+    replicas: int = Field(description="That would have been enough, the most until the next sample.")
+    streams: int = Field(0, description="In all pods.")
 
 
 class Memory(Report):
@@ -26,6 +27,7 @@ class Memory(Report):
     changed_at: float = Field(0.0, description="When it last changed, Unix seconds.")
     counter: int = Field(0, ge=0, description="Of the last order to drain or undrain a pod.")
     good_revision: str = Field("", description="The last pod revision that came through its canary.")
-    canary_since: float | None = Field(None, description="When the first pod of a new revision got Ready.")
+    canary_revision: str = Field("", description="The revision that is on trial.")
+    canary_since: float | None = Field(None, description="When its first pod got Ready.")
     wanted: list[StreamsAt] = Field([], max_length=64, description="Newest last; see scaling.py.")
     scaled_down_at: float = Field(0.0, description="When a pod was last taken away.")

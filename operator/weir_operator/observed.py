@@ -12,6 +12,7 @@ from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator.memory import Memory
 
 Key = tuple[str, str]  # namespace, name of a pipeline
+FRESH_S = 10.0  # an older report is none: the pod is asked every two seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class PodReport:
     at: float
     report: LoadReport | None  # None: it answered what is no load report, or nothing that its spec allows
     problem: str = ""
+    answered: bool = True  # False: the last question got none; `report` is what it said before
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Pod:
     ready: bool = False  # the kubelet says so
     deleting: bool = False  # has a deletionTimestamp
     node_ready: bool = True  # False: on a node that is NotReady or gone
+    lost_since: float | None = None  # and since when; 0: the node is gone; None: not known, then nothing is forced
     draining_since: float | None = None  # our annotation
     waiting: str = ""  # reason why a container waits or the pod is not scheduled: ImagePullBackOff, Unschedulable, …
     message: str = ""  # and what Kubernetes says of it
@@ -44,7 +47,7 @@ class Pod:
     @property
     def state(self) -> str:
         """As status shows it: starting, loading, ready, draining, drained, failed, unreachable."""
-        said = self.report.report.state if self.report is not None and self.report.report is not None else None
+        said = self.load.state if self.load is not None else None
         if self.phase in ("Failed", "Succeeded"):
             return "failed"
         if not self.node_ready:
@@ -64,9 +67,18 @@ class Pod:
             "Pending", "Running")  # fmt: skip
 
     @property
+    def load(self) -> LoadReport | None:
+        """What it last said of itself."""
+        return self.report.report if self.report is not None else None
+
+    def fresh(self, now: float) -> LoadReport | None:
+        """What it said of itself in the last seconds."""
+        return self.load if self.report is not None and now - self.report.at <= FRESH_S else None
+
+    @property
     def streams(self) -> int:
         """As far as it is known."""
-        return self.report.report.streams if self.report is not None and self.report.report is not None else 0
+        return self.load.streams if self.load is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ class Child:
     uid: str
     owner_uid: str | None  # of its controller
     resource_version: str = ""
+    applied: str = ""  # actions.digest of the manifest that this process applied last, unless it was changed since
 
 
 @dataclass(frozen=True, slots=True)
