@@ -156,7 +156,8 @@ def make_pipelines(cluster: Cluster, pods: Pods) -> dict[str, list[str]]:
     wait_for(f"{total} pods have addresses", lambda: sum(map(len, addresses_of(cluster).values())) >= total)
     found = addresses_of(cluster)
     uids = {each["metadata"]["name"]: each["metadata"]["uid"] for each in cluster.get("spl", "-n", NAMESPACE)["items"]}
-    pods.tell(pods={address: uids[name] for name, addresses in found.items() for address in addresses})
+    told = {address: uids[name] for name, addresses in found.items() for address in addresses}
+    pods.tell(pods=told, spec=pipeline("", PODS)["spec"])
     wait_for("all pipelines Ready", lambda: all(map(is_ready, cluster.get("spl", "-n", NAMESPACE)["items"])))
     return found
 

@@ -43,6 +43,11 @@ def deeds(done: Iterable[Action]) -> list[Event]:
     return [Event("Normal", reason, message) for action in done for reason, message in _told(action)]
 
 
+def refused(message: str) -> Event:
+    """The API server said no."""
+    return Event("Warning", "Refused", message)
+
+
 def _told(action: Action) -> Iterator[tuple[str, str]]:
     match action:
         case CreatePod(manifest, reason):

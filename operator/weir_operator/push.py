@@ -49,6 +49,7 @@ class Sealed:
     body: bytes
     signature: str
     policy: tuple[int, int] | None = None  # epoch and revision, of a policy
+    drain: tuple[int, int] | None = None  # epoch and counter, of an order to drain or not
 
 
 class Numbers(Report):
@@ -56,6 +57,7 @@ class Numbers(Report):
 
     epoch: Number = 0
     revision: Number = 0
+    counter: Number = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def seal(order: Policy | Drain, private_key: str) -> Sealed:
     signature = sign(private_key, body)
     if isinstance(order, Policy):
         return Sealed("/control/policy", body, signature, (order.epoch, order.revision))
-    return Sealed("/control/drain", body, signature)
+    return Sealed("/control/drain", body, signature, drain=(order.epoch, order.counter))
 
 
 class Pusher:
@@ -125,20 +127,20 @@ class Pusher:
             note(entry, pod, heard(pod, spec, body, self._clock()))
             taken = order.policy in (None, entry.acknowledged.get(pod.uid))
         elif answer.status == 409:
-            taken = self._outdone(entry, pod, body) == order.policy
+            taken = self._obeyed(order, entry, pod, body)
         if taken:
             return "taken"
         log(logging.WARNING, "order refused", pod=pod.name, path=order.path, status=answer.status)
         return "refused"
 
-    def _outdone(self, entry: Entry, pod: Pod, body: bytes) -> tuple[int, int]:
-        """Numbers of the policy that a pod has obeyed instead: the same, where two rounds met, or a newer epoch's."""
+    def _obeyed(self, order: Sealed, entry: Entry, pod: Pod, body: bytes) -> bool:
+        """Whether a pod that says that it has obeyed a newer order means this very one, as where two rounds met."""
         try:
             known = Numbers.model_validate_json(body)
         except ValidationError:
-            return 0, 0
+            return False
         if known.epoch:
             entry.acknowledged[pod.uid] = known.epoch, known.revision
         if known.epoch > self._authority.epoch():
             self._authority.superseded(known.epoch)
-        return known.epoch, known.revision
+        return (known.epoch, known.revision) == order.policy or (known.epoch, known.counter) == order.drain

@@ -136,3 +136,7 @@ DEEDS: Mapping[str, str] = {
     "ObjectDeleted": "An object that the pipeline does not need any more is deleted.",
     "Scaled": "`spec.replicas` is written, in scaling mode Operator.",
 }
+# And that tell what it could not do; their message is the API server's.
+FAILURES: Mapping[str, str] = {
+    "Refused": "The API server says no to what has to be done, as a quota makes it do. It is tried again.",
+}

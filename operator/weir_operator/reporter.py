@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from weir_operator.actions import Action, Plan
 from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError, Cluster
-from weir_operator.events import Event, deeds, events
+from weir_operator.events import Event, deeds, events, refused
 from weir_operator.logs import log
 from weir_operator.observed import Key, Observed
 from weir_operator.status import status, worth_writing
-
-REFUSED = "Refused"  # the API server said no to what the plan wanted; the message is its own
 
 
 class Reporter:
@@ -48,7 +46,7 @@ class Reporter:
             self._refused.pop(key, None)
         elif not refusal.passing and self._refused.get(key) != str(refusal):
             self._refused[key] = str(refusal)
-            return [Event("Warning", REFUSED, str(refusal))]
+            return [refused(str(refusal))]
         return []
 
     def has_news(self, observed: Observed) -> bool:

@@ -83,8 +83,9 @@ class ControlPort:
         verdict = self.orders.judge(order, self.clock())
         self.verdicts[verdict] += 1
         if verdict == "stale":
-            epoch, revision = self.orders.policy
-            return web.json_response({"error": verdict, "epoch": epoch, "revision": revision}, status=409)
+            (epoch, revision), (drains, counter) = self.orders.policy, self.orders.drain
+            numbers = {"epoch": max(epoch, drains), "revision": revision, "counter": counter}
+            return web.json_response({"error": verdict, **numbers}, status=409)
         if verdict not in ("accepted", "renewed"):
             return web.json_response({"error": verdict}, status={"foreign": 403, "expired": 410}[verdict])
         self.orders = self.orders.after(order)

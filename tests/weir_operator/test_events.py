@@ -7,10 +7,10 @@ from crew import NOW, THREE, observed_of, pod_of, report_of
 from weir_api.report import PolicyReport
 from weir_api.status import StreamingPipelineStatus
 from weir_operator.actions import Apply, CreatePod, DeleteChild, DeletePod, Drain, Plan, Remember, Scale
-from weir_operator.events import Event, deeds, events
+from weir_operator.events import Event, deeds, events, refused
 from weir_operator.memory import Memory
 from weir_operator.observed import PodReport
-from weir_operator.reasons import BY_WORD, DEEDS
+from weir_operator.reasons import BY_WORD, DEEDS, FAILURES
 from weir_operator.status import status
 
 NOTHING = StreamingPipelineStatus()
@@ -86,4 +86,5 @@ def test_what_the_operator_did_is_told_with_its_reason():
         Event("Normal", "Scaled", "replicas 4: 90 streams"),
     ]
     assert {event.reason for event in deeds(done)} == set(DEEDS)
-    assert not set(DEEDS) & set(BY_WORD)
+    assert not (set(DEEDS) | set(FAILURES)) & set(BY_WORD)
+    assert {refused("exceeded quota").reason} == set(FAILURES)

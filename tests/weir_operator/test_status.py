@@ -42,6 +42,24 @@ def test_a_pipeline_at_rest_is_told_whole():
     assert condition(found, "Ready").message == "3 of 3 pods ready; nothing is being changed"
 
 
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "ready"),
+        ({"ready": False, "phase": "Running"}, "loading"),
+        ({"ready": False, "phase": "Pending"}, "starting"),
+        ({"phase": "Failed"}, "failed"),
+        ({"node_ready": False}, "unreachable"),
+        ({"deleting": True}, "draining"),
+        ({"draining_since": NOW}, "draining"),
+        ({"report": PodReport(NOW, report_of(state="draining"))}, "draining"),
+        ({"report": PodReport(NOW, report_of(0, state="drained")), "draining_since": NOW}, "drained"),
+    ],
+)
+def test_a_pods_state_is_one_word(change, state):
+    assert replace(THREE[0], **change).state == state
+
+
 def test_it_can_be_written_and_read_again():
     found = of()
     assert StreamingPipelineStatus.model_validate_json(found.model_dump_json(by_alias=True)) == found

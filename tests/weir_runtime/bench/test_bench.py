@@ -1,6 +1,7 @@
 """`weir bench` as a person runs it, against real servers."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,8 +110,11 @@ def test_the_most_streams_are_searched_for(serve):
     url = serve(admission={"maxStreams": 1}).url
     code, out, err = bench("--url", url, "--find", "--streams", 1, "--seconds", 4, "--slo-ms", 5000)
     assert code == 0, (out, err)
-    assert "1 streams hold interactive p95 within 5000 ms" in out
-    assert "refusals" in out
+    tried = [(int(n), "refusals" in rest) for n, rest in re.findall(r"(\d+) streams: (.*)", out)]
+    assert tried[0] == (1, False)
+    assert any(refused for _, refused in tried), "one place is not enough for all that were tried"
+    (held,) = re.findall(r"(\d+) streams hold interactive p95 within 5000 ms", out)
+    assert (int(held), False) in tried, "whether a second client meets the first is a matter of chance in a few seconds"
 
 
 def test_recordings_whose_text_nobody_knows_have_no_error_rate(serve, short, tmp_path):
