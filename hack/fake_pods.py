@@ -3,7 +3,7 @@ handful for the tests of tests/cluster/operated.
 
 They say what real pods would: load reports that are plausible, and orders are verified and judged by the runtime's own
 rules (weir_api.control, weir_api.signing). A pod under `overload` reports twice what its device can do until its floor
-spares enough of it. Standard input: one JSON object a line, {"key": …}, {"pods": {address: pipeline uid}},
+spares enough of it. Standard input: one JSON object a line, {"key": …}, {"pods": {address: pipeline uid}, "spec": …},
 {"overload": [addresses]}, {"calm": [addresses]}. Standard output: one line for each policy that a pod took.
 """
 
@@ -66,7 +66,11 @@ class FakePod:
         verdict = self.orders.judge(order, now)
         if verdict not in ("accepted", "renewed"):
             told = self.orders
-            numbers = {"epoch": max(told.policy[0], told.drain[0]), "revision": told.policy[1], "counter": told.drain[1]}
+            numbers = {
+                "epoch": max(told.policy[0], told.drain[0]),
+                "revision": told.policy[1],
+                "counter": told.drain[1],
+            }
             return {"foreign": 403, "stale": 409}.get(verdict, 410), {"error": verdict, **numbers}
         if isinstance(order, Drain):
             self._drain(order, now)
@@ -176,8 +180,9 @@ class Fleet:
         """One line of standard input."""
         told = json.loads(line)
         self.key = told.get("key", self.key)
+        spec = spec_of(json.dumps(told.get("spec", {}), sort_keys=True))
         for address, uid in told.get("pods", {}).items():
-            self.pods[address] = FakePod(Orders(uid, ""))
+            self.pods[address] = FakePod(Orders(uid, ""), spec)
             self.pods[address].render()
         for word, streams in (("overload", OVERLOADED), ("calm", CALM)):
             for address in told.get(word, ()):

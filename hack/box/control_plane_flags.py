@@ -99,5 +99,5 @@ def kwok(place: Place) -> list[str]:
         "--manage-nodes-with-label-selector=type=kwok",
         f"--cidr={FAKE_POD_CIDR}",
         f"--node-ip={LAN_IP}",
-        "--node-lease-duration-seconds=20",  # without heartbeats its nodes would be NotReady now and then
+        "--node-lease-duration-seconds=8",  # without heartbeats its nodes would be NotReady now and then
     ]

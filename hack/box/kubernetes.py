@@ -11,6 +11,7 @@ from typing import Any
 
 from box import binaries, certificates
 from box.process import output
+from box.waiting import wait_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class Cluster:
     def apply(self, manifest: dict[str, object], namespace: str = "default") -> None:
         """Server-side apply of one object or a List."""
         self.kubectl("apply", "--server-side", f"--namespace={namespace}", "-f", "-", stdin=json.dumps(manifest))
+
+    def wait_for_definition(self, name: str) -> None:
+        """Until the API server serves it. `kubectl wait` fails on one that is so new that it has no conditions."""
+
+        def served() -> bool:
+            conditions = self.get("crd", name).get("status", {}).get("conditions") or []
+            return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+        wait_for(f"the definition {name}", served)
 
     @contextmanager
     def namespace(self) -> Iterator[str]:

@@ -34,7 +34,13 @@ class Reporter:
         told = deeds(did) + self._refusals(observed.key, refusal)
         if worth_writing(old, new, written_at, now):
             body = new.model_dump(mode="json", by_alias=True, exclude_none=True)
-            self._caches.saw(await self._cluster.apply_status(observed.namespace, observed.name, observed.uid, body))
+            try:
+                answer = await self._cluster.apply_status(observed.namespace, observed.name, observed.uid, body)
+            except ApiError as error:
+                if error.status in (404, 409):  # it is gone, or another one of that name by now
+                    return
+                raise
+            self._caches.saw(answer)
             told += events(old, new)
             written_at = now
         self._last[observed.key] = observed.uid, plan, written_at

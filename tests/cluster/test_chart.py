@@ -36,7 +36,7 @@ def helm(cluster: Cluster, namespace: str) -> Helm:
     binaries.build(["helm"])
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEFINITION))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/streamingpipelines.weir.dev")
+    cluster.wait_for_definition("streamingpipelines.weir.dev")
     where = (f"--kubeconfig={cluster.kubeconfig}", f"--namespace={namespace}")
     return lambda *words: output([binaries.path("helm"), *words, *where])
 

@@ -127,7 +127,7 @@ def strict(cluster: Cluster, namespace: str) -> Iterator[str]:
     made = {"apiVersion": "v1", "kind": "List", "items": [*others, *ours]}
     cluster.apply(made, namespace)
     for definition in ours:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{definition['metadata']['name']}")
+        cluster.wait_for_definition(definition["metadata"]["name"])
     cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     yield namespace
     cluster.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=json.dumps(made))

@@ -26,7 +26,7 @@ WEIR = str(Path(sys.executable).with_name("weir"))
 @pytest.fixture(scope="session")
 def pipelines(cluster: Cluster) -> client.CustomObjectsApi:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEFINITION))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{PLURAL}.{GROUP}")
+    cluster.wait_for_definition(f"{PLURAL}.{GROUP}")
     return client.CustomObjectsApi(config.new_client_from_config(str(cluster.kubeconfig)))
 
 

@@ -33,7 +33,7 @@ async def connected(cluster: Cluster, requests: list[str] | None = None) -> Asyn
 @pytest.fixture(scope="module", autouse=True)
 def resource_definition(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=as_yaml(definition()))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/streamingpipelines.weir.dev", "--timeout=30s")
+    cluster.wait_for_definition("streamingpipelines.weir.dev")
 
 
 def config_map(namespace: str, name: str = "captions", value: str = "1", **meta: object) -> dict[str, object]:

@@ -65,7 +65,7 @@ class Operator:
 @pytest.fixture(scope="module", autouse=True)
 def resource_definition(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=as_yaml(definition()))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/streamingpipelines.weir.dev", "--timeout=30s")
+    cluster.wait_for_definition("streamingpipelines.weir.dev")
 
 
 @contextmanager
