@@ -30,7 +30,7 @@ class Reason:
 REASONS: tuple[Reason, ...] = (
     Reason("InvalidSpec", {"Ready": "False", "Progressing": "False", "ConfigSynced": "False"}, "Warning",
            "The spec is not valid; nothing is changed and running pods go on as they are.",
-           "Correct the field that the message names; `weir validate -f` says the same before you apply."),
+           "Correct the field that the message names; `weir validate` says the same before you apply."),
     Reason("NameConflict", {"Ready": "False"}, "Warning",
            "An object of somebody else has the name of one of the pipeline's own; it is left alone.",
            "Delete or rename that object, or give the pipeline another name."),

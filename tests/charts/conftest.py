@@ -40,6 +40,9 @@ EVERYTHING: dict[str, Any] = {
     "priorityClassName": "system-cluster-critical",
     "podLabels": {"team": "speech"},
     "podAnnotations": {"example.com/note": "yes"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "extraVolumes": [{"name": "authority", "configMap": {"name": "authority"}}],
+    "extraVolumeMounts": [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}],
 }
 MATRIX: dict[str, dict[str, Any]] = {
     "defaults": {},

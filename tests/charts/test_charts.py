@@ -100,3 +100,11 @@ def test_the_operator_knows_every_word_of_its_command(manifests: list[Manifest])
 def test_a_budget_is_made_only_where_one_pod_can_go(rendered: Rendered):
     assert of_kind(rendered({}), "PodDisruptionBudget")
     assert not of_kind(rendered({"replicas": 1}), "PodDisruptionBudget")
+
+
+def test_what_is_added_reaches_operator_and_test(everything: list[Manifest]):
+    for pod in pods(everything):
+        (container,) = pod["spec"]["containers"]
+        assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in container["env"]
+        assert {"name": "authority", "configMap": {"name": "authority"}} in pod["spec"]["volumes"]
+        assert {"name": "authority", "mountPath": "/etc/authority", "readOnly": True} in container["volumeMounts"]
