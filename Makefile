@@ -10,7 +10,7 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test test-cluster check fix crds bench bench-overload bench-operator errors picture lock clean
+.PHONY: help setup demo test test-cluster cluster-played cluster-real check fix crds bench bench-overload bench-operator errors picture lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,13 @@ test: check .venv/chromium.stamp  ## what CI runs: checks, NeMo parity and the b
 test-cluster: .venv/test.stamp  ## the operator on a real control plane and real nodes (root, Go, Debian; else KUBECONFIG)
 	hack/debian.sh
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then hack/cluster build; fi
-	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster tests/charts
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target cluster-played cluster-real
+
+cluster-played:  # the operator with pods that nothing runs; they mostly wait, so the other half goes beside
+	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/operated
+
+cluster-real:
+	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster tests/charts --ignore=tests/cluster/operated
 
 check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
 	$(BIN)/ruff format --check
