@@ -29,10 +29,10 @@ test-cluster: .venv/test.stamp  ## the operator on a real control plane and real
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then hack/cluster build; fi
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target cluster-played cluster-real
 
-cluster-played:  # the operator with pods that nothing runs; they mostly wait, so the other half goes beside
+cluster-played: .venv/test.stamp  ## half of test-cluster: pods that nothing runs; it mostly waits, so the other half goes beside
 	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/operated
 
-cluster-real:
+cluster-real: .venv/test.stamp  ## the other half: control plane, definition, chart, real nodes
 	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster tests/charts --ignore=tests/cluster/operated
 
 check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
