@@ -10,7 +10,7 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test test-cluster cluster-played cluster-real check fix crds bench bench-overload bench-operator errors picture lock clean
+.PHONY: help setup demo test test-cluster cluster-box cluster-api cluster-played cluster-real check fix crds bench bench-overload bench-operator errors picture lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,20 +20,25 @@ setup: .venv/test.stamp  ## make .venv with everything that the tests and the de
 demo: .venv/runtime.stamp  ## stream real recordings through a real server and print captions with their latency
 	@$(BIN)/weir demo
 
-test: check .venv/chromium.stamp  ## what CI runs: checks, NeMo parity and the browser, then a real Kubernetes
+test: check .venv/chromium.stamp  ## what CI runs: checks, NeMo parity and the browser, then a real API server
 	$(BIN)/pytest -q -m "parity or browser"
-	$(MAKE) --no-print-directory test-cluster
+	$(MAKE) --no-print-directory cluster-api
 
-test-cluster: .venv/test.stamp  ## the operator on a real control plane and real nodes (root, Go, Debian; else KUBECONFIG)
+test-cluster: cluster-api cluster-played cluster-real  ## all tests on a real Kubernetes (half an hour), one after the other
+
+cluster-box: .venv/test.stamp  ## what a cluster on this machine needs: Debian's packages, Kubernetes compiled once
 	hack/debian.sh
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then hack/cluster build; fi
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target cluster-played cluster-real
 
-cluster-played: .venv/test.stamp  ## half of test-cluster: pods that nothing runs; it mostly waits, so the other half goes beside
+cluster-api: cluster-box  ## the definition, the children and the charts against a real API server
+	$(BIN)/pytest -q -m cluster tests/cluster/test_crd.py tests/cluster/test_children.py tests/cluster/test_operator_api.py tests/charts
+
+cluster-played: cluster-box  ## the operator on a real control plane, with pods that nothing runs
 	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/operated
 
-cluster-real: .venv/test.stamp  ## the other half: control plane, definition, chart, real nodes
-	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster tests/charts --ignore=tests/cluster/operated
+cluster-real: cluster-box  ## control plane and nodes themselves, the operator's shell, Helm, real pods, the README
+	for part in real test_box.py test_control_plane.py test_chart.py test_operator_shell.py test_readme.py; do \
+	  $(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/$$part; done
 
 check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
 	$(BIN)/ruff format --check
