@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
+from weir_api.logs import log
 from weir_operator import names, trimmed
 from weir_operator.actions import (
     Action,
@@ -27,7 +28,6 @@ from weir_operator.actions import (
 from weir_operator.book import Entry
 from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError, Cluster
-from weir_operator.logs import log
 from weir_operator.observed import Observed
 from weir_operator.recall import remember
 

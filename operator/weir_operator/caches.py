@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from weir_api.logs import log
 from weir_operator import names, trimmed
 from weir_operator.actions import Manifest, digest
 from weir_operator.cluster import ApiError
 from weir_operator.informer import Informer, Object, Source
 from weir_operator.kinds import CHILDREN, KINDS, OPTIONAL
-from weir_operator.logs import log
 from weir_operator.observed import Child, Key, Pod
 from weir_operator.transport import Request, Transport
 from weir_operator.trimmed import ChildSeen, Node, Owned, Pipeline

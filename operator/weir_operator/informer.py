@@ -13,9 +13,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from weir_api.logs import log
 from weir_operator.cluster import ApiError
 from weir_operator.kinds import SPARED, path
-from weir_operator.logs import log
 from weir_operator.transport import parsed
 
 Object = dict[str, Any]

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from kubernetes.aio.client import Configuration
 
+from weir_api.logs import log
 from weir_api.signing import public_key
 from weir_operator import names
 from weir_operator.api import KubernetesCluster
@@ -23,7 +24,6 @@ from weir_operator.cluster import ApiError
 from weir_operator.handlers import watch_pipelines
 from weir_operator.kinds import KINDS
 from weir_operator.lease import Leadership
-from weir_operator.logs import log
 from weir_operator.metrics import Metrics
 from weir_operator.metrics_loop import MetricsLoop, Pipelines
 from weir_operator.observe import observe

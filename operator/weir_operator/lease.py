@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from weir_api.logs import log
 from weir_operator.cluster import ApiError
 from weir_operator.kinds import path
-from weir_operator.logs import log
 from weir_operator.transport import Request, Transport
 
 LEASE_S, RENEW_S, RETRY_S, REQUEST_S = 15, 10.0, 2.0, 4.0

@@ -16,12 +16,12 @@ import aiohttp
 from pydantic import ValidationError
 
 from weir_api.control import SIGNATURE_HEADER, Drain, Policy
+from weir_api.logs import log
 from weir_api.report import Number, Report
 from weir_api.signing import sign
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names
 from weir_operator.book import Entry
-from weir_operator.logs import log
 from weir_operator.observed import Pod
 from weir_operator.orders import after_trouble
 from weir_operator.scrape import address, body_of, heard, note

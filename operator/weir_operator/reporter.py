@@ -7,11 +7,11 @@ an event that cannot be posted is not missed.
 import logging
 from collections.abc import Callable, Sequence
 
+from weir_api.logs import log
 from weir_operator.actions import Action, Plan
 from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError, Cluster
 from weir_operator.events import Event, deeds, events, refused
-from weir_operator.logs import log
 from weir_operator.observed import Key, Observed
 from weir_operator.status import status, worth_writing
 

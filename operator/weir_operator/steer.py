@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from weir_api.control import Drain, Policy
+from weir_api.logs import log
 from weir_api.report import LoadReport
 from weir_operator import names
 from weir_operator.bend import Bent, bend
 from weir_operator.book import DrainKind, Entry
 from weir_operator.cluster import ApiError, Cluster
-from weir_operator.logs import log
 from weir_operator.memory import Memory
 from weir_operator.metrics import Metrics, new_metrics
 from weir_operator.observed import Observed

@@ -17,10 +17,10 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
+from weir_api.logs import log
 from weir_operator import names
 from weir_operator.lead import Leader
 from weir_operator.lease import Leadership, LeaseObject
-from weir_operator.logs import log
 from weir_operator.metrics import new_metrics
 from weir_operator.probes import probes
 from weir_operator.settings import Settings

@@ -13,7 +13,7 @@ import click
 import uvloop
 from kubernetes.aio.config import ConfigException
 
-from weir_operator.logs import LEVELS, configure_logs, log
+from weir_api.logs import LEVELS, configure_logs, log
 from weir_operator.settings import Settings
 from weir_operator.signing_key import BrokenKeyError
 from weir_operator.wiring import run as run_operator
@@ -44,7 +44,7 @@ def operator() -> None:
 )
 def run(namespace: str | None, log_level: str, **given: Any) -> None:
     """Run until SIGTERM. Several may run: one leads, the others wait."""
-    configure_logs(log_level)
+    configure_logs(log_level, ("kopf", "asyncio", "aiohttp.access"))
     name = os.environ.get("POD_NAME") or platform.node()
     own = namespace or (NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "weir-system")
     try:

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable
 import click
 import uvloop
 
+from weir_api.logs import configure_logs
 from weir_runtime.client import ClientError
 from weir_runtime.client.files import UndecodableFile
-from weir_runtime.logs import configure_logs
 
 FAILURES = (ClientError, UndecodableFile, ValueError, OSError)
 

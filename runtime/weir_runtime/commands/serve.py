@@ -15,6 +15,7 @@ import click
 import torch
 import uvloop
 
+from weir_api.logs import LEVELS, configure_logs, log
 from weir_api.manifest import ManifestError, read_manifest
 from weir_api.v1alpha1 import StreamingPipeline
 from weir_runtime.engine.checkpoint import CheckpointError
@@ -22,7 +23,6 @@ from weir_runtime.engine.sources import SourceError
 from weir_runtime.front.server import Shutdown, serve_until
 from weir_runtime.front.station import Station
 from weir_runtime.front.watched_socket import silence_uvicorn
-from weir_runtime.logs import LEVELS, configure_logs, log
 from weir_runtime.wiring import control_port, runtime, site
 
 SWITCH_S = 0.00005  # the engine holds the interpreter only between operations, and should not wait long to get it back

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from weir_api.logs import log
 from weir_runtime.front.adapters.native import NativeAdapter, close_code
 from weir_runtime.front.door import Door, Rejection
 from weir_runtime.front.events import (
@@ -38,7 +39,6 @@ from weir_runtime.front.outbox import Outbox
 from weir_runtime.front.session import Session
 from weir_runtime.front.timers import Due, Timers
 from weir_runtime.front.watched_socket import socket_of
-from weir_runtime.logs import log
 from weir_runtime.messages import SAMPLE_RATE, Closed, Open, Progress, Refused, ToFront
 
 TICK_S = 1.0

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from weir_api.degradation import ClassName
+from weir_api.logs import log
 from weir_api.policy import Step
 from weir_runtime.core.values import ChunkTiming
 from weir_runtime.front.events import Problem, SessionEvent
 from weir_runtime.front.metrics import Metrics
 from weir_runtime.front.tracing import Tracer
-from weir_runtime.logs import log
 from weir_runtime.messages import Failed, Final, Interim
 
 

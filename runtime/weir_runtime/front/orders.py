@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from weir_api.base import FieldError
 from weir_api.changes import with_live_part
 from weir_api.control import Drain, Orders, Policy
+from weir_api.logs import log
 from weir_api.manifest import ManifestError
 from weir_api.policy import steps_of
 from weir_api.report import LoadReport
@@ -26,7 +27,6 @@ from weir_api.signing import verify
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_runtime.front.door import Door
 from weir_runtime.front.station import Station, pod_report
-from weir_runtime.logs import log
 
 Order = Policy | Drain
 KEY_BYTES = 32

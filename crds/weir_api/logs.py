@@ -1,11 +1,12 @@
-"""Logs for machines: one JSON object a line on stderr, with the stream's id where there is one.
+"""Logs for machines: one JSON object a line on stderr, the runtime's and the operator's alike.
 
-Never in a log: transcript, audio, API key, query string (decisions 11). What is logged is named field by field.
+Never in a log: transcript, audio, API key, Secret, query string. What is logged is named field by field.
 """
 
 import json
 import logging
 import sys
+from collections.abc import Iterable
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -25,12 +26,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def configure_logs(level: str) -> None:
-    """Everything of this process, uvicorn's own words too, goes to stderr as JSON lines of at least `level`."""
+def configure_logs(level: str, noisy: Iterable[str] = ()) -> None:
+    """Everything of this process, libraries' own words too, goes to stderr as JSON lines of at least `level`; of the
+    loggers named `noisy` only warnings.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
+    for name in noisy:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def log(level: int, event: str, **fields: object) -> None:
