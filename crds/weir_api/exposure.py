@@ -1,4 +1,4 @@
-"""How clients outside the cluster reach a pipeline: an Ingress or, through a gateway, an HTTPRoute. Not both."""
+"""How clients outside the cluster reach a pipeline: one of an Ingress, a gateway's HTTPRoute, Contour's HTTPProxy."""
 
 from typing import Annotated
 
@@ -11,7 +11,11 @@ HostName = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?
 
 
 class Ingress(ApiModel):
-    """An Ingress for /v1 and the captions page, never for the control port. Absent: only the Service in the cluster."""
+    """An Ingress for /v1 and the captions page, never for the control port. Absent: only the Service in the cluster.
+
+    What its controller has to be told of WebSockets goes into `annotations`: Contour needs
+    `projectcontour.io/websocket-routes: /v1/stream`.
+    """
 
     host: HostName = Field(description="Name under which clients reach the pipeline.")
     class_name: Label | None = Field(None, description="Ingress class; absent: the cluster's default.")
@@ -19,6 +23,17 @@ class Ingress(ApiModel):
     annotations: dict[LabelKey, Text] = Field(
         default={}, max_length=32, description="For the controller, such as its time-outs for long WebSockets."
     )
+
+
+class HttpProxy(ApiModel):
+    """An HTTPProxy of Contour, instead of an Ingress. New streams go to the pod with the fewest requests; what a full
+    pod answers 503 is tried again, on another pod if chance has it.
+    """
+
+    host: HostName = Field(description="Name under which clients reach the pipeline.")
+    class_name: Label | None = Field(None, description="Ingress class of that Contour; absent: whichever takes it.")
+    tls_secret_name: Label | None = Field(None, description="Certificate; absent: no TLS at the ingress.")
+    annotations: dict[LabelKey, Text] = Field(default={}, max_length=32, description="On the HTTPProxy.")
 
 
 class ParentRef(ApiModel):

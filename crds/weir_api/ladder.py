@@ -67,6 +67,7 @@ class Decision:
 class Signal:
     name: str
     value: float
+    unit: str  # of all three numbers
     enter: float
     recover: float
     speaks_of: tuple[Resource, ...]
@@ -76,7 +77,7 @@ class Signal:
         return self.value >= self.enter
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.0f} (enter {self.enter:g}, recover {self.recover:g})"
+        return f"{self.name} {self.value:.0f} {self.unit} (enter {self.enter:g}, recover {self.recover:g})"
 
 
 def decide(plan: Plan, window: LoadWindow, state: LadderState, now: float, floor: Collection[int] = ()) -> Decision:
@@ -120,19 +121,18 @@ def read_signals(plan: Plan, window: LoadWindow, steps: Sequence[Step]) -> Itera
     """Every signal in the manifest's units."""
     want = plan.signals
     load = forecast(plan.costs, window, steps, steps)
-    queue, slots, memory = want.queue_depth, want.slots_used, want.host_memory
-    yield Signal("queueDepth", window.queue_chunks, queue.enter, queue.recover, ("device", "front"))
+    queue, p95, slots, memory = want.queue_depth, want.latency_p95, want.slots_used, want.host_memory
+    yield Signal("queueDepth", window.queue_chunks, "chunks", queue.enter, queue.recover, ("device", "front"))
     for name, entry in window.classes.items():
         if entry.latency_p95_s is not None and entry.promise_s is not None:
-            percent = 100 * entry.latency_p95_s / entry.promise_s
-            p95 = want.latency_p95
-            yield Signal(f"latencyP95 of {name}", percent, p95.enter_percent, p95.recover_percent, ("device", "front"))
+            percent, limits = 100 * entry.latency_p95_s / entry.promise_s, (p95.enter_percent, p95.recover_percent)
+            yield Signal(f"latencyP95 of {name}", percent, "% of its promise", *limits, ("device", "front"))
     device, front = want.device_utilization, want.front_utilization
-    yield Signal("deviceUtilization", 100 * load.device, device.enter, device.recover, ("device",))
-    yield Signal("frontUtilization", 100 * load.front, front.enter, front.recover, ("front",))
+    yield Signal("deviceUtilization", 100 * load.device, "%", device.enter, device.recover, ("device",))
+    yield Signal("frontUtilization", 100 * load.front, "%", front.enter, front.recover, ("front",))
     used = 100 * window.slots_used / window.slots_total
-    yield Signal("slotsUsed", used, slots.enter, slots.recover, ("slots",))
-    yield Signal("hostMemory", 100 * window.memory, memory.enter, memory.recover, ("memory",))
+    yield Signal("slotsUsed", used, "%", slots.enter, slots.recover, ("slots",))
+    yield Signal("hostMemory", 100 * window.memory, "%", memory.enter, memory.recover, ("memory",))
 
 
 def room(plan: Plan, window: LoadWindow, state: LadderState) -> int:

@@ -1,5 +1,6 @@
 """What a pipeline says of its pods: the image, the accelerator, and a curated overlay of Kubernetes' own pod fields."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
@@ -15,10 +16,10 @@ LabelKey = Annotated[
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
 Text = Annotated[str, Field(max_length=1024)]
 KubernetesObject = dict[str, Any]  # a field of Kubernetes' own API, which checks it when the pod is made
-NAMED: dict[str, JsonValue] = {  # what the resource's schema knows of such an object
-    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Of the volume."}},
-    "required": ["name"],
+NAMED_FIELDS: dict[str, JsonValue] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Of the volume."}
 }
+NAMED: dict[str, JsonValue] = {"properties": NAMED_FIELDS, "required": ["name"]}  # what the resource's schema knows
 
 
 def _named(volume: KubernetesObject) -> KubernetesObject:
@@ -28,10 +29,30 @@ def _named(volume: KubernetesObject) -> KubernetesObject:
     return volume
 
 
+def _mounted(mount: KubernetesObject) -> KubernetesObject:
+    path = _named(mount).get("mountPath")
+    if not isinstance(path, str) or not 1 <= len(path) <= LONGEST_PATH:
+        raise FieldError(("mountPath",), f"is missing, or no text of 1 to {LONGEST_PATH} characters")
+    return mount
+
+
+LONGEST_PATH = 1024
+PATH: dict[str, JsonValue] = {
+    "type": "string", "minLength": 1, "maxLength": LONGEST_PATH, "description": "Where in the container."
+}  # fmt: skip
+MOUNTED: dict[str, JsonValue] = {
+    "properties": {**NAMED_FIELDS, "mountPath": PATH},
+    "required": ["name", "mountPath"],
+}
 Volume = Annotated[KubernetesObject, AfterValidator(_named), Field(json_schema_extra=NAMED)]
-RESERVED_ENV = ("WEIR_POD_NAME", "WEIR_POD_UID", "WEIR_PIPELINE_UID")
+Mount = Annotated[KubernetesObject, AfterValidator(_mounted), Field(json_schema_extra=MOUNTED)]
+RESERVED_ENV = ("WEIR_POD_NAME", "WEIR_POD_UID", "WEIR_PIPELINE_UID", "WEIR_RESUME_KEY")
 RESERVED_LABELS = ("weir.dev/", "app.kubernetes.io/")
-RESERVED_VOLUMES = ("weir", "models", "keys", "tmp")
+RESERVED_VOLUMES = ("weir", "models", "keys", "resume", "tmp")
+RESERVED_MOUNTS = ("/etc/weir", "/etc/weir-keys", "/etc/weir-resume", "/models", "/tmp")
+RESERVED_PATHS = (
+    "^(/etc/weir(-keys|-resume)?(/.*)?|(/models|/tmp)/*)$"  # below what is read-only nothing can be mounted
+)
 
 
 class Resources(ApiModel):
@@ -78,9 +99,13 @@ class Runtime(ApiModel):
     affinity: KubernetesObject | None = Field(None, description="As in a Pod.")
     topology_spread_constraints: list[KubernetesObject] = Field(default=[], max_length=8, description="As in a Pod.")
     volumes: list[Volume] = Field(
-        default=[], max_length=32, description="As in a Pod, besides weir, models, keys and tmp, which are Weir's own."
+        default=[],
+        max_length=32,
+        description="As in a Pod, besides weir, models, keys, resume and tmp, which are ours.",
     )
-    volume_mounts: list[Volume] = Field(default=[], max_length=32, description="As in a container of a Pod.")
+    volume_mounts: list[Mount] = Field(
+        default=[], max_length=32, description="As in a container of a Pod, besides Weir's own paths."
+    )
     priority_class_name: Label | None = Field(None, description="PriorityClass of the pods; absent: the cluster's.")
     runtime_class_name: Label | None = Field(None, description="RuntimeClass of the pods; absent: the node's own.")
     service_account_name: Label | None = Field(None, description="Absent: the namespace's default, without its token.")
@@ -102,6 +127,10 @@ class Runtime(ApiModel):
             if volume["name"] in RESERVED_VOLUMES:
                 message = f"{volume['name']} is one of Weir's own volumes ({', '.join(RESERVED_VOLUMES)}); rename it"
                 raise FieldError(("volumes", place, "name"), message)
+        for place, mount in enumerate(self.volume_mounts):
+            if re.match(RESERVED_PATHS, mount["mountPath"]):
+                message = f"{', '.join(RESERVED_MOUNTS)} are Weir's own; mount yours elsewhere"
+                raise FieldError(("volumeMounts", place, "mountPath"), message)
         for key in self.labels:
             if key.startswith(RESERVED_LABELS):
                 message = f"labels under {' and '.join(RESERVED_LABELS)} are the operator's; leave them out"

@@ -7,10 +7,11 @@ behind has(); text is joined by .format, which costs less than `+`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 from weir_api.degradation import CLASSES, PARAMETERS, Rung
-from weir_api.pod import RESERVED_ENV, RESERVED_LABELS, RESERVED_VOLUMES
+from weir_api.pod import RESERVED_ENV, RESERVED_LABELS, RESERVED_MOUNTS, RESERVED_PATHS, RESERVED_VOLUMES
 from weir_api.v1alpha1 import LONGEST_NAME, NAME_PATTERN, NAME_RULE, StreamingPipelineSpec
 
 # How errors begin. Not FieldValueInvalid: a rule sees the object around the field, and that is what would be printed.
@@ -71,6 +72,8 @@ def _offered() -> Iterable[Rule]:
 
 
 LADDER = "!has(self.degradation) || !has(self.degradation.ladder) || "
+WAYS_IN = ("ingress", "gateway", "httpProxy")
+ONE_WAY_IN = f"give one of {', '.join(WAYS_IN)}"
 RESERVED = "self.priorityClasses.map(entry, entry.reservedStreams).sum()"
 MOST = f"(has(self.admission) ? self.admission.maxStreams : {StreamingPipelineSpec().admission.max_streams})"
 ACCELERATOR = "(has({0}.runtime) ? {0}.runtime.accelerator : 'cpu')"
@@ -95,10 +98,9 @@ SPEC = (
         "optionalStages needs an entry in stages.postprocess",
         field=".degradation.ladder",
     ),
-    Rule(
-        "!has(self.ingress) || !has(self.gateway)",
-        "give ingress or gateway, not both",
-        field=".gateway",
+    *(
+        Rule(f"!has(self.{one}) || !has(self.{other})", f"{ONE_WAY_IN}; {one} is given too", field=f".{other}")
+        for one, other in combinations(WAYS_IN, 2)
     ),
     Rule(
         f"{ACCELERATOR.format('self')} == {ACCELERATOR.format('oldSelf')}",
@@ -118,6 +120,11 @@ RUNTIME = (
         f"!has(self.volumes) || !self.volumes.exists(entry, entry.name in {_list(RESERVED_VOLUMES)})",
         f"{', '.join(RESERVED_VOLUMES)} are Weir's own volumes; rename yours",
         field=".volumes",
+    ),
+    Rule(
+        f"!has(self.volumeMounts) || !self.volumeMounts.exists(each, each.mountPath.matches({_text(RESERVED_PATHS)}))",
+        f"{', '.join(RESERVED_MOUNTS)} are Weir's own; mount yours elsewhere",
+        field=".volumeMounts",
     ),
     Rule(
         "!has(self.labels) || !self.labels.exists(key, "

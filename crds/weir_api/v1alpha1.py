@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from weir_api.admission import Admission, PriorityClass
 from weir_api.base import ApiModel, FieldError, unique
 from weir_api.degradation import CLASSES, ClassName, Degradation, Rung
-from weir_api.exposure import Gateway, Ingress
+from weir_api.exposure import Gateway, HttpProxy, Ingress
 from weir_api.model import ChunkCost, ChunkMs, Model, StepCost, Variant
 from weir_api.pod import Runtime
 from weir_api.scaling import Rollout, Scaling
@@ -72,6 +72,7 @@ class StreamingPipelineSpec(ApiModel):
     rollout: Rollout = Field(default_factory=Rollout)
     ingress: Ingress | None = None
     gateway: Gateway | None = None
+    http_proxy: HttpProxy | None = None
     auth: Auth | None = None
     tracing: Tracing = Field(default_factory=Tracing)
     serving: Serving = Field(default_factory=Serving)
@@ -103,8 +104,10 @@ class StreamingPipelineSpec(ApiModel):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
-        if self.ingress is not None and self.gateway is not None:
-            raise FieldError(("gateway",), "give ingress or gateway, not both")
+        ways = {"ingress": self.ingress, "gateway": self.gateway, "httpProxy": self.http_proxy}
+        given = [name for name, way in ways.items() if way is not None]
+        if len(given) > 1:
+            raise FieldError((given[1],), f"give one of {', '.join(ways)}; {given[0]} is given too")
         return self
 
     @property

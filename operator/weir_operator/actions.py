@@ -27,6 +27,14 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateKey:
+    """Make the Secret of resume tokens; what is in it stands in no plan, so no log and no message can show it."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePod:
     manifest: Manifest
     reason: str
@@ -73,7 +81,7 @@ class Scale:
     reason: str
 
 
-Action = Apply | CreatePod | DeletePod | Drain | DeleteChild | Remember | Scale
+Action = Apply | CreateKey | CreatePod | DeletePod | Drain | DeleteChild | Remember | Scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ class KubernetesCluster:
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         return await self._unless_gone(Request("get", kind, "GET", path(kind, namespace, name)))
 
-    async def exists(self, kind: str, namespace: str, name: str) -> bool:
+    async def metadata(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         request = Request("get", kind, "GET", path(kind, namespace, name), accept=METADATA_ONLY)
-        return await self._unless_gone(request) is not None
+        found = await self._unless_gone(request)
+        return None if found is None else {"kind": kind, "metadata": found["metadata"]}
 
     async def list(self, kind: str, namespace: str | None, selector: str) -> list[dict[str, Any]]:
         pages = self._transport.pages(kind, path(kind, namespace), selector)

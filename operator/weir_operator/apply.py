@@ -16,6 +16,7 @@ from weir_operator import names, trimmed
 from weir_operator.actions import (
     Action,
     Apply,
+    CreateKey,
     CreatePod,
     DeleteChild,
     DeletePod,
@@ -25,11 +26,12 @@ from weir_operator.actions import (
     Remember,
     Scale,
 )  # fmt: skip
-from weir_operator.book import Entry
+from weir_operator.book import Entry, Looked
 from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError, Cluster
 from weir_operator.observed import Observed
 from weir_operator.recall import remember
+from weir_operator.resume_key import secret
 
 Outcome = Literal["done", "again", "stopped", "gone"]  # plan anew; the lease is lost; there is no such pipeline
 
@@ -42,6 +44,7 @@ class Hands:
     caches: Caches
     valid: Callable[[], bool]  # whether the lease is held at this moment
     clock: Callable[[], float]  # Unix seconds
+    resume_key: Callable[[str], str]  # of the pipeline with this uid
     did: Callable[[Action], None] = lambda _: None  # told of each action that was carried out
 
 
@@ -71,7 +74,7 @@ def _makes(action: Action, observed: Observed) -> bool:
     match action:
         case Apply(manifest):
             return (manifest["kind"], manifest["metadata"]["name"]) not in observed.children
-        case CreatePod():
+        case CreateKey() | CreatePod():
             return True
         case _:
             return False
@@ -88,6 +91,8 @@ async def _act(action: Action, observed: Observed, entry: Entry, hands: Hands) -
     match action:
         case Apply(manifest):
             return await _apply(manifest, observed, hands)
+        case CreateKey():
+            return await _create_key(observed, entry, hands)
         case CreatePod(manifest):
             return await _create(manifest, observed, hands)
         case DeletePod(name, uid, _, force):
@@ -143,6 +148,22 @@ async def _create(manifest: Manifest, observed: Observed, hands: Hands) -> bool:
     return True
 
 
+async def _create_key(observed: Observed, entry: Entry, hands: Hands) -> bool:
+    """One that is there already stays as it is; whose it is decides whether pods may have it."""
+    try:
+        found = await hands.cluster.create(secret(observed, hands.resume_key(observed.uid)))
+    except ApiError as error:
+        if error.status not in (0, 409):
+            raise
+        there = await hands.cluster.metadata("Secret", observed.namespace, names.resume_secret(observed.name))
+        if there is None:
+            raise
+        found = there
+    child = trimmed.as_child(found)
+    entry.resume = Looked(child, hands.clock())
+    return child.owner_uid == observed.uid
+
+
 def _saw(pod: dict[str, Any] | None, hands: Hands) -> None:
     if pod is not None:
         hands.caches.saw(pod)
@@ -152,6 +173,8 @@ def _tell(action: Action, observed: Observed) -> None:
     match action:
         case Apply(manifest, reason) | CreatePod(manifest, reason):
             what = f"{manifest['kind']} {manifest['metadata']['name']}"
+        case CreateKey(name, reason):
+            what = f"Secret {name}"
         case DeletePod(name, _, reason) | Drain(name, _, _, reason):
             what = f"Pod {name}"
         case DeleteChild(kind, name, _, reason):

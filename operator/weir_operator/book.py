@@ -13,7 +13,7 @@ from typing import Literal
 from weir_api.ladder import LadderState
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator.memory import Memory
-from weir_operator.observed import Key, PodReport
+from weir_operator.observed import Child, Key, PodReport
 
 DrainKind = Literal["drain", "undrain"]
 Told = tuple[DrainKind, int]  # an order and its counter
@@ -29,6 +29,14 @@ class Trouble:
     answered: bool  # and said no; else it said nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What there was under a name, and when it was looked for."""
+
+    child: Child | None
+    at: float  # Unix seconds
+
+
 @dataclass(slots=True)
 class Entry:
     """One pipeline."""
@@ -36,6 +44,7 @@ class Entry:
     uid: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     memory: Memory | None = None  # None: not read yet
+    resume: Looked | None = None  # the Secret of resume tokens (unwatched.py); None: not looked for yet
     reports: dict[str, PodReport] = field(default_factory=dict)  # by uid of the pod
     ladder: LadderState = field(default_factory=LadderState)
     acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)  # epoch and policy revision, by pod uid

@@ -1,4 +1,6 @@
-"""Everything that a pipeline has besides its pods. Same input, same bytes; plan.py decides what of it differs."""
+"""Everything that a pipeline has besides its pods and the key of its resume tokens (resume_key.py). Same input, same
+bytes; plan.py decides what of it differs.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +13,9 @@ from weir_operator.owned import metadata
 from weir_operator.revisions import config_map
 from weir_operator.routes import routes
 
-KINDS = ("ConfigMap", "HTTPRoute", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "Service")
+KINDS = (
+    "ConfigMap", "HTTPProxy", "HTTPRoute", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "Service",
+)  # fmt: skip
 
 
 def children(observed: Observed, site: Site, revisions: Iterable[Revision]) -> tuple[dict[str, Any], ...]:

@@ -29,8 +29,8 @@ class Cluster(Protocol):
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """The object; None: there is none."""
 
-    async def exists(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether there is such an object; its content is not read."""
+    async def metadata(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """The object's kind and metadata, its content is not read; None: there is none."""
 
     async def list(self, kind: str, namespace: str | None, selector: str) -> list[dict[str, Any]]:
         """All objects of a kind with these labels; `namespace` None: in all."""

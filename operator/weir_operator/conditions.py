@@ -20,6 +20,7 @@ READY: Precedence = (
     # it does not serve as asked for: what is at the root first
     ("InvalidSpec", readiness.invalid_spec),
     ("NameConflict", readiness.name_conflict),
+    ("RouteKindMissing", readiness.route_kind_missing),
     ("ScaledToZero", readiness.scaled_to_zero),
     ("SecretMissing", readiness.secret_missing),
     ("ClaimMissing", readiness.claim_missing),

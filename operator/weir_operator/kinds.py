@@ -31,11 +31,12 @@ KINDS: dict[str, Kind] = {
     "NetworkPolicy": Kind("networking.k8s.io/v1", "networkpolicies"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
     "HTTPRoute": Kind("gateway.networking.k8s.io/v1", "httproutes"),
+    "HTTPProxy": Kind("projectcontour.io/v1", "httpproxies"),
     "PodMonitor": Kind("monitoring.coreos.com/v1", "podmonitors"),
     names.KIND: Kind(names.API_VERSION, names.PLURAL),
 }
 CHILDREN = ("ConfigMap", "Service", "PodDisruptionBudget", "Ingress", "NetworkPolicy")  # watched by our label
-OPTIONAL = ("HTTPRoute", "PodMonitor")  # watched too, where the API server has them
+OPTIONAL = ("HTTPProxy", "HTTPRoute", "PodMonitor")  # watched too, where the API server has them
 SPARED = ("Node", *OPTIONAL)  # done without where rights are missing
 
 

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from kubernetes.aio.client import Configuration
@@ -32,6 +33,7 @@ from weir_operator.push import Authority, Pusher
 from weir_operator.reconcile import Reconciler
 from weir_operator.references import References
 from weir_operator.reporter import Reporter
+from weir_operator.resume_key import resume_key
 from weir_operator.scrape import Scraper, control_session
 from weir_operator.settings import Settings
 from weir_operator.signing_key import signing_key
@@ -93,7 +95,7 @@ class Leader:
             steering = Steering(self._cluster, pusher, authority, time.time, self._metrics)
             pipelines = Pipelines(self._caches.keys, self._look)
             loop = MetricsLoop(self._book, pipelines, Scraper(session, time.time), steering, self._metrics)
-            reconciler = self._reconciler(public_key(key), loop)
+            reconciler = self._reconciler(key, loop)
             for _ in range(WORKERS):
                 group.create_task(self._queue.work(reconciler.reconcile, self._failed))
             group.create_task(loop.run())
@@ -109,9 +111,9 @@ class Leader:
         self._retake()
 
     def _reconciler(self, key: str, loop: MetricsLoop) -> Reconciler:
-        settings = self._settings
-        site = Site(settings.default_image, key, settings.namespace, settings.network_policy, settings.monitors)
-        hands = Hands(self._cluster, self._caches, self._lease.valid, time.time)
+        settings, public = self._settings, public_key(key)
+        site = Site(settings.default_image, public, settings.namespace, settings.network_policy, settings.monitors)
+        hands = Hands(self._cluster, self._caches, self._lease.valid, time.time, partial(resume_key, key))
         references = References(self._cluster, time.time)
         return Reconciler(site, self._book, hands, references, self._reporter, self._metrics, loop.push_now)
 

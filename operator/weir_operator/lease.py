@@ -75,13 +75,17 @@ class Leadership:
 
     async def acquire(self) -> None:
         """Wait until this operator is the leader."""
+        told = ""
         while True:
             try:
                 if await self._take():
                     log(logging.INFO, "leading", identity=self._identity, epoch=self.epoch)
                     return
+                told = ""
             except ApiError as error:
-                log(logging.WARNING, "lease not taken", error=str(error))
+                if str(error) != told:  # not once a try
+                    log(logging.WARNING, "lease not taken", error=str(error))
+                told = str(error)
             await asyncio.sleep(RETRY_S * (0.9 + 0.2 * self._jitter()))
 
     async def claim(self, used: int) -> None:

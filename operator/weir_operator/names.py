@@ -18,6 +18,7 @@ FAILED = "weir.dev/failed"  # and why it was rolled back
 PUBLIC_PORT, CONTROL_PORT = 8000, 9000
 CONFIG_MOUNT, MODELS_MOUNT = "/etc/weir", "/models"
 PIPELINE_FILE, KEY_FILE = "pipeline.json", "operator.pub"
+RESUME_MOUNT, RESUME_FILE = "/etc/weir-resume", "key"
 SIGNING_SECRET = "weir-operator-signing"  # in the operator's namespace
 LEASE = "weir-operator"
 
@@ -50,6 +51,11 @@ def revision_config(pipeline: str, revision: str) -> str:
 def policy_config(pipeline: str) -> str:
     """ConfigMap in which the operator remembers what must survive it (memory.py)."""
     return f"{pipeline}-policy"
+
+
+def resume_secret(pipeline: str) -> str:
+    """Secret that all pods of a pipeline mount (resume_key.py)."""
+    return f"{pipeline}-resume"
 
 
 def pod_name(pipeline: str, revision: str, suffix: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from weir_operator.book import Entry
 from weir_operator.caches import Caches
 from weir_operator.memory import Memory
-from weir_operator.observed import Observed, Pod
+from weir_operator.observed import Child, Observed, Pod
 from weir_operator.trimmed import Pipeline
 
 
@@ -26,7 +26,7 @@ def observe(pipeline: Pipeline, caches: Caches, entry: Entry, missing: tuple[str
         spec=pipeline.spec,
         status=pipeline.status,
         pods=pods,
-        children=foreign | ours,
+        children=foreign | ours | _unwatched(entry),
         revisions={revision.name: revision for revision in revisions},
         memory=entry.memory or (kept[0] if kept else Memory()),
         spec_problem=pipeline.spec_problem,
@@ -34,6 +34,11 @@ def observe(pipeline: Pipeline, caches: Caches, entry: Entry, missing: tuple[str
         missing=missing,
         kinds=caches.kinds,
     )
+
+
+def _unwatched(entry: Entry) -> dict[tuple[str, str], Child]:
+    child = entry.resume.child if entry.resume is not None else None
+    return {(child.kind, child.name): child} if child is not None else {}
 
 
 def _pod(pod: Pod, caches: Caches, entry: Entry) -> Pod:

@@ -121,7 +121,7 @@ class Observed:
     spec_problem: str = ""
     deleting: bool = False
     missing: tuple[str, ...] = ()  # references that do not exist: "Secret captions-keys"
-    kinds: frozenset[str] = frozenset()  # optional kinds that the API server has: ServiceMonitor, HTTPRoute
+    kinds: frozenset[str] = frozenset()  # optional kinds that the API server has: PodMonitor, HTTPRoute, HTTPProxy
 
     @property
     def key(self) -> Key:

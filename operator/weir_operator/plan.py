@@ -17,6 +17,7 @@ from weir_operator import children, drain, fleet, names, pods, revisions, rollou
 from weir_operator.actions import (
     Action,
     Apply,
+    CreateKey,
     CreatePod,
     DeleteChild,
     Drain,
@@ -55,7 +56,8 @@ def plan(observed: Observed, site: Site, now: float) -> Plan:
     spec = observed.spec.model_copy(update={"replicas": scaled.replicas})
     course = _course(replace(observed, spec=spec, memory=scaled.memory), spec, site, now)
     manifests = children.children(course.observed, site, course.kept)
-    conflicts = tuple(_name(each) for each in manifests if _foreign(observed, each))
+    expected = (*((each["kind"], each["metadata"]["name"]) for each in manifests), _key(observed))
+    conflicts = tuple(f"{kind} {name}" for kind, name in expected if _foreign(observed, (kind, name)))
     ending = [end for pod in observed.pods if (end := drain.ending(pod, course.goal.drain_s, now)) is not None]
     moved = fleet.moves(observed.pods, course.goal, now)
     memory = [Remember(course.observed.memory)] if course.observed.memory != observed.memory else []
@@ -66,6 +68,7 @@ def plan(observed: Observed, site: Site, now: float) -> Plan:
         *scale,
         *(Drain(pod.name, pod.uid, None, "it is needed again") for pod in moved.recall),
         *(Drain(pod.name, pod.uid, now, _why(pod, course)) for pod in moved.drain),
+        *_keyed(observed),
         *_created(course, moved.add, now),
         *ending,
         *(DeleteChild(each.kind, each.name, each.uid, "nothing asks for it any more")
@@ -101,8 +104,12 @@ def _fallback(observed: Observed, wanted: Revision) -> Revision | None:
     return observed.revisions.get(good) if good != wanted.name else None
 
 
-def _foreign(observed: Observed, manifest: Manifest) -> bool:
-    found = observed.children.get((manifest["kind"], manifest["metadata"]["name"]))
+def _key(observed: Observed) -> tuple[str, str]:
+    return "Secret", names.resume_secret(observed.name)
+
+
+def _foreign(observed: Observed, place: tuple[str, str]) -> bool:
+    found = observed.children.get(place)
     return found is not None and found.owner_uid != observed.uid
 
 
@@ -114,12 +121,19 @@ def _applied(observed: Observed, manifests: Iterable[Manifest]) -> list[Apply]:
     """What is missing, has changed, or was changed by somebody. A new process applies everything once: 5 ms each."""
     applies = []
     for manifest in manifests:
-        found = observed.children.get((manifest["kind"], manifest["metadata"]["name"]))
+        place = manifest["kind"], manifest["metadata"]["name"]
+        found = observed.children.get(place)
         if found is None:
             applies.append(Apply(manifest, f"{_name(manifest)} is missing"))
-        elif not _foreign(observed, manifest) and found.applied != digest(manifest):
+        elif not _foreign(observed, place) and found.applied != digest(manifest):
             applies.append(Apply(manifest, f"{_name(manifest)} differs"))
     return applies
+
+
+def _keyed(observed: Observed) -> list[CreateKey]:
+    """Pods wait for it. One of somebody else is a conflict, and no pod is made that would mount it."""
+    kind, name = _key(observed)
+    return [] if (kind, name) in observed.children else [CreateKey(name, f"{kind} {name} is missing")]
 
 
 def _created(course: Course, add: Iterable[tuple[str, int]], now: float) -> list[CreatePod]:
@@ -128,8 +142,8 @@ def _created(course: Course, add: Iterable[tuple[str, int]], now: float) -> list
     taken = {pod.name for pod in observed.pods}
     made = []
     for name, count in add:
-        config = observed.children.get(("ConfigMap", names.revision_config(observed.name, name)))
-        if config is not None and config.owner_uid != observed.uid:  # its pods would mount somebody else's
+        mounted = ("ConfigMap", names.revision_config(observed.name, name)), _key(observed)
+        if any(_foreign(observed, place) for place in mounted):
             continue
         suffixes = (_suffix(f"{observed.uid}/{name}/{int(now // NAME_S)}/{place}") for place in count_up())
         free = (each for each in suffixes if names.pod_name(observed.name, name, each) not in taken)

@@ -76,9 +76,12 @@ def pod(observed: Observed, revision: Revision, suffix: str) -> dict[str, Any]:
 def _serve(observed: Observed, revision: Revision) -> dict[str, Any]:
     serve = ["weir", "serve", "-f", f"{names.CONFIG_MOUNT}/{names.PIPELINE_FILE}", "--host", "0.0.0.0"]
     ports = ["--port", str(names.PUBLIC_PORT), "--control-port", str(names.CONTROL_PORT)]
+    container = _container(observed, revision, "runtime")
+    resume = {"name": "resume", "mountPath": names.RESUME_MOUNT, "readOnly": True}
     return {
-        **_container(observed, revision, "runtime"),
+        **container,
         "command": [*serve, *ports, "--operator-key", f"{names.CONFIG_MOUNT}/{names.KEY_FILE}"],
+        "volumeMounts": [*container["volumeMounts"], resume],
         "ports": [
             {"name": "http", "containerPort": names.PUBLIC_PORT, "protocol": "TCP"},
             {"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"},
@@ -114,11 +117,14 @@ def _container(observed: Observed, revision: Revision, name: str) -> dict[str, A
 
 
 def _environment(observed: Observed, runtime: Runtime) -> list[dict[str, Any]]:
-    """Weir's own names are refused in a spec, see weir_api.pod.RESERVED_ENV."""
+    """Weir's own names are refused in a spec, see weir_api.pod.RESERVED_ENV. What an older image does not know is said
+    here and not as an option: it would not start with that.
+    """
     own: list[dict[str, Any]] = [
         {"name": "WEIR_POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
         {"name": "WEIR_POD_UID", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.uid"}}},
         {"name": "WEIR_PIPELINE_UID", "value": observed.uid},
+        {"name": "WEIR_RESUME_KEY", "value": f"{names.RESUME_MOUNT}/{names.RESUME_FILE}"},
     ]
     defaults = {"HOME": "/tmp", "HF_HOME": HUB_CACHE}  # the user has no home, and all else is read-only
     wanted = defaults | {variable.name: variable.value for variable in runtime.env}
@@ -150,8 +156,15 @@ def _volumes(observed: Observed, revision: Revision) -> list[dict[str, Any]]:
         {"name": "weir", "configMap": config},
         {"name": "models", **_model_cache(revision.spec)},
         {"name": "tmp", "emptyDir": {}},
+        _resume(observed),
         *_keys(revision.spec.auth),
     ]
+
+
+def _resume(observed: Observed) -> dict[str, Any]:
+    """Not optional: a pod with a key of its own would refuse what the others gave their clients."""
+    name = names.resume_secret(observed.name)
+    return {"name": "resume", "secret": {"secretName": name, "defaultMode": 0o440, "optional": False}}
 
 
 def _model_cache(spec: StreamingPipelineSpec) -> dict[str, Any]:

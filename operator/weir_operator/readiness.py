@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from weir_operator.facts import SHOWN, Facts
 from weir_operator.observed import Pod
+from weir_operator.routes import absent_kind
 
 NO_IMAGE = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
@@ -40,6 +41,11 @@ def invalid_spec(facts: Facts) -> str:
 def name_conflict(facts: Facts) -> str:
     found = facts.plan.conflicts
     return f"{', '.join(found)} not made by this pipeline, and left alone" if found else ""
+
+
+def route_kind_missing(facts: Facts) -> str:
+    kind = absent_kind(facts.spec, facts.observed.kinds) if facts.spec is not None else ""
+    return f"the API server has no kind {kind}, so nothing leads to the pipeline from outside" if kind else ""
 
 
 def scaled_to_zero(facts: Facts) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from weir_operator import conflicts
+from weir_operator import conflicts, unwatched
 from weir_operator.actions import Action, Drain, Plan
 from weir_operator.apply import Hands, Outcome, apply
 from weir_operator.book import Book, Entry
@@ -69,6 +69,8 @@ class Reconciler:
         hands = self.hands
         entry = self.book.entry(pipeline.key, pipeline.uid)
         await conflicts.look_for(pipeline, hands.caches, hands.cluster, hands.clock())
+        pods = hands.caches.pods(pipeline.key)
+        await unwatched.look_for(pipeline, pods, entry, hands.cluster, hands.clock())
         missing: tuple[str, ...] = ()
         if pipeline.spec is not None:
             missing = await self.references.missing(pipeline.key[0], pipeline.spec)
@@ -80,7 +82,7 @@ class Reconciler:
         if acted.refusal is not None:
             raise acted.refusal
         urgent = entry.asked != acted.observed.spec or any(isinstance(action, Drain) for action in acted.did)
-        return acted.outcome, self._again_at(acted), urgent
+        return acted.outcome, self._again_at(acted, entry), urgent
 
     async def _act(self, pipeline: Pipeline, entry: Entry, missing: tuple[str, ...]) -> Acted:
         did: list[Action] = []
@@ -98,9 +100,10 @@ class Reconciler:
                 break
         return Acted(observed, planned, did, outcome)
 
-    def _again_at(self, acted: Acted) -> float | None:
+    def _again_at(self, acted: Acted, entry: Entry) -> float | None:
         now = self.hands.clock()
-        times = [acted.plan.again_at] if acted.plan.again_at is not None else []
+        asked = acted.plan.again_at, unwatched.again_at(entry, acted.observed.pods)
+        times = [at for at in asked if at is not None]
         times += [now + MISSING_S] if acted.observed.missing else []
         times += [seen_at + conflicts.AGAIN_S for _, seen_at in self.hands.caches.foreign(acted.observed.key)]
         times += [now + AGAIN_S] if acted.outcome == "again" else []

@@ -47,7 +47,7 @@ class References:
     async def _exists(self, namespace: str, kind: str, name: str) -> bool:
         """What may not be looked at is not said to be missing."""
         try:
-            return await self._cluster.exists(kind, namespace, name)
+            return await self._cluster.metadata(kind, namespace, name) is not None
         except ApiError as error:
             if error.status == FORBIDDEN:
                 return True

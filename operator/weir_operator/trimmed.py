@@ -121,14 +121,17 @@ def child(found: Object) -> Owned[ChildSeen] | None:
     key = _pipeline_of(meta)
     if key is None:
         return None
-    owner = controller(meta)
-    seen = Child(found["kind"], meta["name"], meta["uid"], owner)
-    revision, memory = None, None
+    seen, revision, memory = as_child(found), None, None
     if found["kind"] == "ConfigMap" and meta["name"] == names.policy_config(key[1]):
-        memory = memory_of(found, owner or "")
+        memory = memory_of(found, seen.owner_uid or "")
     elif found["kind"] == "ConfigMap":
         revision = _revision(found)
     return Owned(key, ChildSeen(seen, mark(found), revision, memory))
+
+
+def as_child(found: Object) -> Child:
+    meta = found["metadata"]
+    return Child(found["kind"], meta["name"], meta["uid"], controller(meta))
 
 
 def node(found: Object) -> Node:

@@ -1,6 +1,6 @@
 """The operator's life: connect, answer probes, wait for the lease, lead, give the lease back.
 
-Rules: a standby serves probes and waits, nothing more; losing the lease ends the process, and with it every push;
+Rules: a standby serves probes and waits, nothing more; losing the lease ends all work, and with it every push;
 SIGTERM ends the work first and then the lease, so the next leader finds nobody at work.
 """
 
@@ -26,11 +26,11 @@ from weir_operator.probes import probes
 from weir_operator.settings import Settings
 from weir_operator.transport import Transport
 
-LOST = 1  # exit code: another one may lead by now; Kubernetes starts us again as a standby
+LOST = 75  # result: another one may lead by now, and the process begins anew as a standby
 
 
 async def run(settings: Settings) -> int:
-    """The process's exit code; raises what ended it otherwise."""
+    """The process's exit code, or LOST; raises what ended it otherwise."""
     metrics = new_metrics()
     stop = asyncio.Event()
     take_signals(stop)

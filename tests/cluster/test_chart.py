@@ -106,12 +106,14 @@ def test_the_operators_rights_reach_as_far_as_they_should(cluster: Cluster, inst
         ("delete", "poddisruptionbudgets.policy", "default"), ("patch", "ingresses.networking.k8s.io", "default"),
         ("create", "events", "default"), ("get", "secrets captions-keys", "default"), ("watch", "nodes", "default"),
         ("create", "secrets", installed), ("get", "secrets weir-operator-signing", installed),
+        ("create", "secrets", "default"),
         ("update", "leases.coordination.k8s.io weir-operator", installed),
     ):  # fmt: skip
         assert may(cluster, operator, verb, resource, namespace), f"{verb} {resource} in {namespace}"
     for verb, resource, namespace in (
         ("patch", "streamingpipelines", "default"), ("delete", "streamingpipelines", "default"),
-        ("list", "secrets", "default"), ("create", "secrets", "default"), ("update", "secrets", installed),
+        ("list", "secrets", "default"), ("watch", "secrets", "default"), ("patch", "secrets", "default"),
+        ("delete", "secrets", "default"), ("update", "secrets", installed),
         ("create", "pods/exec", "default"), ("create", "serviceaccounts/token", "default"),
         ("update", "leases.coordination.k8s.io another", installed),
         ("create", "leases.coordination.k8s.io", "default"),

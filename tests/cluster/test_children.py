@@ -6,18 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from box import ingress_manifests
 from box.kubernetes import Cluster
 
 from weir_api.status import StreamingPipelineStatus
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names, revisions
 from weir_operator.children import children
+from weir_operator.kinds import KINDS
 from weir_operator.observed import Observed, Site
 from weir_operator.pods import pod
 
 pytestmark = pytest.mark.cluster
 SITE = Site(default_image="weir/runtime:0.1.0", public_key="a2V5", network_policy=True)
-CRDS = (("gateway.networking.k8s.io", "HTTPRoute"), ("monitoring.coreos.com", "PodMonitor"))
+CRDS = (
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("projectcontour.io", "HTTPProxy"),
+    ("monitoring.coreos.com", "PodMonitor"),
+)
 GPU = {
     "image": "registry.example.com/weir/runtime:0.2.0",
     "imagePullPolicy": "Always",
@@ -73,6 +79,8 @@ MATRIX: dict[str, dict[str, Any]] = {
             "hostnames": ["captions.example.com"],
         }
     },
+    "a proxy": {"httpProxy": {"host": "captions.example.com", "className": "contour", "tlsSecretName": "captions-tls"}},
+    "a proxy of the least": {"httpProxy": {"host": "*.example.com"}},
     "all live fields": {
         "replicas": 3,
         "scaling": {"mode": "External", "maxReplicas": 9},
@@ -84,7 +92,7 @@ MATRIX: dict[str, dict[str, Any]] = {
 
 def custom_resource(group: str, kind: str) -> dict[str, Any]:
     """A stand-in for a definition that clusters get from elsewhere: it takes any spec."""
-    plural = f"{kind.lower()}s"
+    plural = KINDS[kind].plural
     schema = {
         "type": "object",
         "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
@@ -106,8 +114,22 @@ def custom_resource(group: str, kind: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def published(cluster: Cluster) -> Iterator[None]:
+    """The definitions that Contour and the Gateway API publish, where `hack/cluster build` has brought them."""
+    files = [f"--filename={file}" for file in ingress_manifests.definitions()]
+    ours = bool(files) and not cluster.kubectl("get", "crd", "httpproxies.projectcontour.io", "--ignore-not-found")
+    if ours:
+        cluster.kubectl("apply", "--server-side", *files)
+        for name in ("httpproxies.projectcontour.io", "httproutes.gateway.networking.k8s.io"):
+            cluster.wait_for_definition(name)
+    yield
+    if ours:
+        cluster.kubectl("delete", "--ignore-not-found", *files)
+
+
 @pytest.fixture
-def strict(cluster: Cluster, namespace: str) -> Iterator[str]:
+def strict(cluster: Cluster, namespace: str, published: None) -> Iterator[str]:
     """A namespace of the restricted standard, and in the cluster whatever MATRIX names."""
     others: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "speech", "namespace": namespace}},

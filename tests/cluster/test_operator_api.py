@@ -1,24 +1,34 @@
 """The operator's Cluster and informers on a real API server: what server-side apply does, and what an outage hides."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from box import binaries
 from box.control_plane import ControlPlane
 from box.kubernetes import Cluster
+from box.process import output
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
 from weir_api.crd import as_yaml, definition
+from weir_api.signing import new_key
+from weir_api.status import StreamingPipelineStatus
+from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names, trimmed
 from weir_operator.api import KubernetesCluster
 from weir_operator.cluster import ApiError
 from weir_operator.informer import Informer
+from weir_operator.observed import Observed
+from weir_operator.resume_key import resume_key, secret
 from weir_operator.transport import METADATA_ONLY, Request, Transport
 
 pytestmark = pytest.mark.cluster
+CHART = Path(__file__).parents[2] / "charts" / "weir"
 LABELS = {"app.kubernetes.io/managed-by": "weir-operator", names.PIPELINE_LABEL: "captions"}
 
 
@@ -78,7 +88,7 @@ async def test_who_means_one_object_makes_no_other(cluster: Cluster, namespace: 
         made = await api.apply(config_map(namespace))
         uid = made["metadata"]["uid"]
         assert await api.delete("ConfigMap", namespace, "captions", "another") is None
-        assert await api.exists("ConfigMap", namespace, "captions")
+        assert await api.metadata("ConfigMap", namespace, "captions") is not None
         await api.delete("ConfigMap", namespace, "captions", uid)
         assert await api.delete("ConfigMap", namespace, "captions", uid) is None
         with pytest.raises(ApiError) as refused:
@@ -143,8 +153,10 @@ async def test_whether_a_secret_is_there_is_asked_without_its_content(cluster: C
     cluster.kubectl("create", "secret", "generic", "keys", "--from-literal=a=b", f"-n{namespace}")
     async with connected(cluster) as transport:
         api = KubernetesCluster(transport, "test")
-        assert await api.exists("Secret", namespace, "keys")
-        assert not await api.exists("Secret", namespace, "absent")
+        found = await api.metadata("Secret", namespace, "keys")
+        assert found is not None
+        assert (found["kind"], found["metadata"]["name"], set(found)) == ("Secret", "keys", {"kind", "metadata"})
+        assert await api.metadata("Secret", namespace, "absent") is None
         where = f"/api/v1/namespaces/{namespace}/secrets/keys"
         answer = await transport.ask(Request("get", "Secret", "GET", where, accept=METADATA_ONLY))
     assert answer["kind"] == "PartialObjectMetadata"
@@ -242,3 +254,35 @@ async def test_what_was_deleted_while_the_watch_was_cut_and_the_history_forgotte
 
 def pipeline(name: str = "captions") -> dict[str, object]:
     return {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": name}, "spec": {}}
+
+
+async def test_the_charts_account_makes_the_key_once_and_nobody_changes_it(cluster: Cluster, namespace: str):
+    """Under the rights of the chart, and no others: it makes the Secret and sees whose it is, and no more than that."""
+    binaries.build(["helm"])
+    values = f"--set=watchNamespaces={{{namespace}}},rbac.userRoles=false"
+    shown = [f"--show-only=templates/{file}.yaml" for file in ("serviceaccount", "role", "role-own")]
+    chart = [str(CHART), f"--namespace={namespace}", values, *shown]
+    cluster.kubectl("apply", "-f", "-", stdin=output([binaries.path("helm"), "template", "weir", *chart]))
+    account = Cluster(cluster.service_account_kubeconfig(namespace, "weir-operator"), cluster.folder)
+    seen = Observed(namespace, "captions", "uid", 1, StreamingPipelineSpec(), StreamingPipelineStatus())
+    manifest = secret(seen, resume_key(new_key(), "uid"))
+    async with connected(account) as transport:
+        api = KubernetesCluster(transport, "test")
+        made = await api.create(manifest)
+        with pytest.raises(ApiError) as again:
+            await api.create(manifest)
+        found = await api.metadata("Secret", namespace, "captions-resume")
+        for forbidden in (
+            api.apply(manifest),
+            api.list("Secret", namespace, ""),
+            api.delete("Secret", namespace, "captions-resume", made["metadata"]["uid"]),
+        ):
+            with pytest.raises(ApiError) as refused:
+                await forbidden
+            assert refused.value.status == 403
+    assert again.value.status == 409
+    assert found is not None
+    assert trimmed.as_child(found) == trimmed.as_child(made)
+    changed = json.dumps({"stringData": {"key": "another"}})
+    with pytest.raises(RuntimeError, match="immutable"):
+        cluster.kubectl("patch", "secret", "captions-resume", f"--namespace={namespace}", f"--patch={changed}")

@@ -36,6 +36,7 @@ def variants(*names: str, **more: Any) -> dict[str, Any]:
 
 
 SWING = "or the ladder would swing"
+OWN_MOUNTS = "/etc/weir, /etc/weir-keys, /etc/weir-resume, /models, /tmp are Weir's own; mount yours elsewhere"
 OWN_LABELS = "labels under weir.dev/ and app.kubernetes.io/ are the operator's; leave them out"
 COST = {"chunkMs": 160, "stepUs": 1, "rowUs": 1}
 LADDER = "spec.degradation.ladder"
@@ -53,7 +54,11 @@ BETWEEN_FIELDS = [
     both({"model": {"cache": {"persistentVolumeClaim": "a", "sizeLimit": "1Gi"}}},
          "spec.model.cache.sizeLimit: a claim has its own size; leave sizeLimit out"),
     both({"ingress": {"host": "a"}, "gateway": {"parentRefs": [{"name": "a"}]}},
-         "spec.gateway: give ingress or gateway, not both"),
+         "spec.gateway: give one of ingress, gateway, httpProxy; ingress is given too"),
+    both({"ingress": {"host": "a"}, "httpProxy": {"host": "a"}},
+         "spec.httpProxy: give one of ingress, gateway, httpProxy; ingress is given too"),
+    both({"gateway": {"parentRefs": [{"name": "a"}]}, "httpProxy": {"host": "a"}},
+         "spec.httpProxy: give one of ingress, gateway, httpProxy; gateway is given too"),
     both({"auth": {"keysFile": "keys.yaml"}},
          "spec.auth.keysFile: pods have no such file: put it into a Secret (docs/keys.md) and name that in "
          "auth.apiKeysSecretRef"),
@@ -94,10 +99,17 @@ BETWEEN_FIELDS = [
         "spec.priorityClasses: the classes reserve 4 streams, more than admission.maxStreams (3)"),
     Bad({"runtime": {"env": [{"name": "WEIR_POD_UID"}]}},
         "spec.runtime.env[0].name: WEIR_POD_UID is set by the operator; leave it out",
-        "spec.runtime.env: WEIR_POD_NAME, WEIR_POD_UID, WEIR_PIPELINE_UID are set by the operator; leave them out"),
+        "spec.runtime.env: WEIR_POD_NAME, WEIR_POD_UID, WEIR_PIPELINE_UID, WEIR_RESUME_KEY "
+        "are set by the operator; leave them out"),
     Bad({"runtime": {"volumes": [{"name": "tmp", "emptyDir": {}}]}},
         "spec.runtime.volumes[0].name: tmp is one of Weir's own volumes",
-        "spec.runtime.volumes: weir, models, keys, tmp are Weir's own volumes; rename yours"),
+        "spec.runtime.volumes: weir, models, keys, resume, tmp are Weir's own volumes; rename yours"),
+    *(Bad({"runtime": {"volumeMounts": [{"name": "a", "mountPath": path}]}},
+          f"spec.runtime.volumeMounts[0].mountPath: {OWN_MOUNTS}", f"spec.runtime.volumeMounts: {OWN_MOUNTS}")
+      for path in ("/tmp", "/models/", "/etc/weir", "/etc/weir-keys/more", "/etc/weir-resume/")),
+    Bad({"runtime": {"volumeMounts": [{"name": "a"}]}},
+        "spec.runtime.volumeMounts[0].mountPath: is missing, or no text",
+        "spec.runtime.volumeMounts[0].mountPath: Required value"),
     Bad({"runtime": {"labels": {"weir.dev/a": "b"}}}, f"spec.runtime.labels.weir.dev/a: {OWN_LABELS}",
         f"spec.runtime.labels: {OWN_LABELS}"),
     Bad({"runtime": {"labels": {"app.kubernetes.io/name": "b"}}},
@@ -175,13 +187,18 @@ GOOD: list[dict[str, Any]] = [
     {"auth": {"apiKeysSecretRef": {"name": "keys"}, "anonymous": True}},
     {"ingress": {"host": "*.example.com", "annotations": {"a.b/c": "d e"}}},
     {"gateway": {"parentRefs": [{"name": "a", "namespace": "b"}], "hostnames": ["a.b"]}},
+    {"httpProxy": {"host": "a.b", "className": "contour", "tlsSecretName": "tls", "annotations": {"a.b/c": "d e"}}},
     {
         "runtime": {
             "env": [{"name": "HF_HOME", "value": "/tmp"}],
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
             "affinity": {"nodeAffinity": {}},
             "volumes": [{"name": "certs", "secret": {"secretName": "certs"}}],
-            "volumeMounts": [{"name": "certs", "mountPath": "/certs", "readOnly": True}],
+            "volumeMounts": [
+                {"name": "certs", "mountPath": "/certs", "readOnly": True},
+                {"name": "certs", "mountPath": "/tmp/certs"},
+                {"name": "certs", "mountPath": "/etc/weirder"},
+            ],
             "resources": {"limits": {"cpu": "1.5", "memory": "4Gi", "nvidia.com/gpu": "1"}},
             "labels": {"team": "", "weir.dev.example/a": "b"},
         }

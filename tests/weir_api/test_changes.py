@@ -84,6 +84,7 @@ def test_a_field_changes_the_revision_exactly_if_it_restarts(place, value):
         ({"admission": {"maxStreams": 64}}, "live"),
         ({"degradation": {"ladder": []}}, "live"),
         ({"ingress": {"host": "a"}}, "live"),
+        ({"httpProxy": {"host": "a"}}, "live"),
     ],
     ids=lambda case: json.dumps(case)[:60],
 )

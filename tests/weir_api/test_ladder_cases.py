@@ -47,7 +47,7 @@ def test_a_late_class_presses_and_one_without_a_promise_does_not():
     assert entered_under(late("interactive", 0.3))
     assert not entered_under(late("batch", None))
     reason = decide(PLAN, late("interactive", 0.3), LadderState(), 0.0).reason
-    assert reason == "latencyP95 of interactive 93 (enter 90, recover 60)"
+    assert reason == "latencyP95 of interactive 93 % of its promise (enter 90, recover 60)"
 
 
 def test_the_memory_guard_waits_for_no_dwell():

@@ -7,9 +7,10 @@ class Existing:
     def __init__(self, *there, objects=None):
         self.there, self.objects, self.asked = set(there), objects or {}, []
 
-    async def exists(self, kind, namespace, name):
+    async def metadata(self, kind, namespace, name):
         self.asked.append((kind, name))
-        return (kind, name) in self.there
+        found = self.objects.get((kind, name), {"kind": kind, "metadata": {"name": name, "uid": "uid-" + name}})
+        return found if (kind, name) in self.there | set(self.objects) else None
 
     async def get(self, kind, namespace, name):
         self.asked.append((kind, name))

@@ -45,8 +45,9 @@ class SimulatedCluster:
     async def get(self, kind, namespace, name):
         return copy.deepcopy(self.objects.get((kind, name)))
 
-    async def exists(self, kind, namespace, name):
-        return (kind, name) in self.objects
+    async def metadata(self, kind, namespace, name):
+        found = self.objects.get((kind, name))
+        return found and {"kind": kind, "metadata": copy.deepcopy(found["metadata"])}
 
     async def list(self, kind, namespace, selector):
         return [copy.deepcopy(found) for (each, _), found in self.objects.items() if each == kind]
@@ -77,7 +78,7 @@ class SimulatedCluster:
             made = self.add(manifest)
             if made["kind"] == "Pod":
                 self._new_pod(made)
-        return copy.deepcopy(self.objects["Pod", made["metadata"]["name"]])
+        return copy.deepcopy(self.objects[made["kind"], made["metadata"]["name"]])
 
     def _new_pod(self, made):
         version = made["spec"]["containers"][0]["image"].rpartition(":")[2]

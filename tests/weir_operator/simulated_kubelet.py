@@ -5,6 +5,7 @@ from datetime import datetime
 
 from crew import report_of
 
+from weir_operator.names import resume_secret
 from weir_operator.observed import PodReport
 
 START_S, LOAD_S = 3.0, 12.0
@@ -48,7 +49,8 @@ def _kubelet(cluster, pod, container):
             cluster.vanish(pod)
         return
     created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
-    if container.up_at is None and cluster.now >= created + START_S:
+    mounted = ("Secret", resume_secret("captions")) in cluster.objects
+    if container.up_at is None and mounted and cluster.now >= created + START_S:
         container.up_at = cluster.now
     if "deletionTimestamp" in pod["metadata"] and container.draining_since is None:
         container.draining_since = cluster.now  # SIGTERM

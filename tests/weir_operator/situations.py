@@ -10,7 +10,7 @@ from weir_api.report import ClassReport, PolicyReport
 from weir_api.status import StreamingPipelineStatus
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names
-from weir_operator.actions import Apply, CreatePod, DeleteChild, DeletePod, Drain, Remember, Scale, digest
+from weir_operator.actions import Apply, CreateKey, CreatePod, DeleteChild, DeletePod, Drain, Remember, Scale, digest
 from weir_operator.memory import Memory, StreamsAt
 from weir_operator.observed import Child, Observed, Pod, PodReport, Revision, Site
 from weir_operator.plan import plan
@@ -73,6 +73,9 @@ def _after(observed, action, now):
             found = [read_revision(manifest)] if kind == "ConfigMap" else []
             revisions = {**observed.revisions, **{each.name: each for each in found}}
             return replace(observed, children={**observed.children, (kind, name): child}, revisions=revisions)
+        case CreateKey(name):
+            child = Child("Secret", name, f"uid-{name}", observed.uid)
+            return replace(observed, children={**observed.children, ("Secret", name): child})
         case DeleteChild(kind, name, _):
             children = {key: child for key, child in observed.children.items() if key != (kind, name)}
             gone = name.removeprefix("captions-")

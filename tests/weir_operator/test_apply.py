@@ -11,6 +11,7 @@ from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names
 from weir_operator.actions import (
     Apply,
+    CreateKey,
     CreatePod,
     DeleteChild,
     DeletePod,
@@ -62,6 +63,11 @@ class FakeCluster:
         self._call("get", kind, name)
         return self.objects.get((kind, name))
 
+    async def metadata(self, kind, namespace, name):
+        self._call("metadata", kind, name)
+        found = self.objects.get((kind, name))
+        return found and {"kind": kind, "metadata": found["metadata"]}
+
     async def apply(self, manifest):
         self._call("apply", manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("uid"))
         return self.put(manifest)
@@ -99,7 +105,9 @@ class Scene:
         self.cluster, self.due, self.did = FakeCluster(), [], []
         self.caches = Caches(NoSource(), (), self.due.append, lambda: 100.0)
         self.entry, self.valid = Entry("uid-p"), True
-        self.hands = Hands(self.cluster, self.caches, lambda: self.valid, lambda: 100.0, self.did.append)
+        self.hands = Hands(
+            self.cluster, self.caches, lambda: self.valid, lambda: 100.0, "key of {}".format, self.did.append
+        )
 
     def apply(self, *actions, observed=OBSERVED):
         return asyncio.run(apply(Plan(actions), observed, self.entry, self.hands))
@@ -280,3 +288,52 @@ def test_a_refusal_stops_the_plan(status):
     with pytest.raises(ApiError):
         scene.apply(Scale(2, ""), Scale(3, ""))
     assert scene.cluster.calls == [("scale", 2)]
+
+
+KEY = CreateKey("captions-resume", "missing")
+PLACE = ("Secret", "captions-resume")
+
+
+def test_the_key_is_made_without_being_read_and_known_at_once():
+    scene = Scene()
+    assert scene.apply(KEY) == "done"
+    assert scene.cluster.calls == [("create", "captions-resume")]
+    made = scene.cluster.objects[PLACE]
+    assert (made["stringData"], made["immutable"]) == ({"key": "key of uid-p"}, True)
+    assert scene.observe().children[PLACE].owner_uid == "uid-p"
+
+
+def test_a_key_that_is_there_already_stays_as_it_is_and_its_owner_is_known():
+    scene = Scene()
+    ours = scene.cluster.put({"kind": "Secret", "metadata": metadata(OBSERVED, "captions-resume")})
+    assert scene.apply(KEY, Scale(2, "")) == "done"
+    assert [call[0] for call in scene.cluster.calls] == ["create", "metadata", "scale"]
+    assert scene.cluster.objects[PLACE] == ours
+
+
+def test_a_key_of_somebody_else_is_for_planning_anew():
+    scene = Scene()
+    scene.cluster.put({"kind": "Secret", "metadata": {"name": "captions-resume"}})
+    assert scene.apply(KEY, Scale(2, "")) == "again"
+    assert scene.observe().children[PLACE].owner_uid is None
+    assert [call[0] for call in scene.cluster.calls] == ["create", "metadata"]
+
+
+@pytest.mark.parametrize(("when", "outcome"), [("before", None), ("after", "done")])
+def test_a_key_whose_making_got_no_answer_is_looked_for(when, outcome):
+    scene = Scene()
+    scene.cluster.faults[1] = when, ApiError(0, "NoAnswer", "")
+    if outcome is None:
+        with pytest.raises(ApiError):
+            scene.apply(KEY)
+        assert scene.entry.resume is None
+    else:
+        assert scene.apply(KEY) == outcome
+
+
+def test_a_key_that_may_not_be_made_stops_the_plan():
+    scene = Scene()
+    scene.cluster.faults[1] = "before", ApiError(403, "Forbidden", "secrets")
+    with pytest.raises(ApiError):
+        scene.apply(KEY, Scale(2, ""))
+    assert scene.cluster.calls == [("create", "captions-resume")]

@@ -16,8 +16,9 @@ from weir_operator.observed import Child, Observed, Pod, Revision, Site
 UID = "0b6f3bd8-5f9b-4a86-9f6e-3d1a5d2c7e10"
 SITE = Site(default_image="weir/runtime:1", public_key="a2V5", namespace="weir-system")
 GUARDED = Site(default_image="weir/runtime:1", public_key="a2V5", namespace="weir-system", network_policy=True)
+PROXY = {"httpProxy": {"host": "captions.example.com"}}
 INGRESS = {"ingress": {"host": "captions.example.com", "className": "contour"}}
-EVERY_KIND = frozenset({"HTTPRoute", "PodMonitor"})
+EVERY_KIND = frozenset({"HTTPProxy", "HTTPRoute", "PodMonitor"})
 
 
 def observed(have: dict[tuple[str, str], Child] | None = None, **spec: Any) -> Observed:
@@ -41,7 +42,7 @@ def there(*manifests: dict[str, Any], owner: str = UID) -> dict[tuple[str, str],
     return {(kind, name): Child(kind, name, f"uid-of-{kind}", owner) for kind, name in keys}
 
 
-@pytest.mark.parametrize("spec", [{}, INGRESS, {"gateway": {"parentRefs": [{"name": "web"}]}}])
+@pytest.mark.parametrize("spec", [{}, INGRESS, {"gateway": {"parentRefs": [{"name": "web"}]}}, PROXY])
 def test_every_child_is_ours_and_the_same_input_gives_the_same_bytes(spec: dict[str, Any]):
     for manifest in made(observed(**spec), GUARDED):
         meta = manifest["metadata"]
@@ -120,6 +121,8 @@ def test_an_ingress_that_is_no_longer_wanted_is_stale_and_nothing_else():
     seen = observed(have)
     gone = stale(seen, made(seen, GUARDED))
     assert [(child.kind, child.name) for child in gone] == [("Ingress", "captions")]
+    instead = observed(have, **PROXY)
+    assert [child.kind for child in stale(instead, made(instead, GUARDED))] == ["Ingress"]
     assert stale(observed(have, **INGRESS), made(observed(have, **INGRESS), GUARDED)) == ()
 
 

@@ -14,7 +14,7 @@ from simulated_cluster import Crash, SimulatedCluster
 from situations import SITE, of_kind
 
 from weir_api.changes import revision_of
-from weir_operator import names, orders
+from weir_operator import names, orders, unwatched
 from weir_operator.actions import Scale
 from weir_operator.apply import Hands, apply
 from weir_operator.book import Book
@@ -22,8 +22,10 @@ from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError
 from weir_operator.observe import observe
 from weir_operator.plan import plan
+from weir_operator.references import THERE_S
 
 KEY = ("shop", "captions")
+KEY_SECRET = ("Secret", names.resume_secret("captions"))
 QUIET_S, LONGEST_S = 200.0, 4000.0
 
 
@@ -66,13 +68,16 @@ class Operator:
     def reconcile(self):
         """What was planned; raises Crash where the cluster says so."""
         self.due = False
-        seen = observe(self.caches.pipeline(KEY), self.caches, self.entry)
+        pipeline, pods = self.caches.pipeline(KEY), self.caches.pods(KEY)
+        finished(unwatched.look_for(pipeline, pods, self.entry, self.cluster, self.cluster.now))
+        seen = observe(pipeline, self.caches, self.entry)
         self.entry.memory = seen.memory
         wanted = plan(seen, SITE, self.cluster.now)
-        self.again_at = wanted.again_at
+        asked = wanted.again_at, unwatched.again_at(self.entry, seen.pods)
+        self.again_at = min((at for at in asked if at is not None), default=None)
         scaled = [action.replicas for action in of_kind(wanted, Scale)]
         self.cluster.allowed = max([seen.spec.replicas, *scaled]) + seen.spec.rollout.max_surge
-        hands = Hands(self.cluster, self.caches, lambda: True, lambda: self.cluster.now)
+        hands = Hands(self.cluster, self.caches, lambda: True, lambda: self.cluster.now, "key of {}".format)
         try:
             outcome = finished(apply(wanted, seen, self.entry, hands))
         except ApiError as error:
@@ -191,6 +196,15 @@ class CrashAnywhere(RuleBasedStateMachine):
         elif pod["status"]["phase"] in ("Pending", "Running"):
             self.cluster.kill(pod)
 
+    @rule(whose=st.sampled_from(["nobody", "somebody"]))
+    def somebody_deletes_the_key(self, whose):
+        """And may put one of their own in its place, for a while."""
+        found = self.cluster.objects.get(KEY_SECRET)
+        if found is not None:
+            self.cluster.remove(found)
+        if whose == "somebody":
+            self.cluster.add({"kind": "Secret", "metadata": {"name": KEY_SECRET[1]}})
+
     @rule(node=st.sampled_from(["node-0", "node-1"]))
     def a_node_is_lost_or_comes_back(self, node):
         if node in self.cluster.nodes_lost:
@@ -211,8 +225,13 @@ class CrashAnywhere(RuleBasedStateMachine):
         self.cluster.fault = (0, "")
         for node in list(self.cluster.nodes_lost):
             self.cluster.give_back(node)
+        key = self.cluster.objects.get(KEY_SECRET)
+        if key is not None and "ownerReferences" not in key["metadata"]:
+            self.cluster.remove(key)
         rollout = self.cluster.objects[names.KIND, "captions"]["spec"]["rollout"]
         self.cluster.change_spec(rollout=rollout | {"paused": False})
+        simulated_kubelet.advance(self.cluster, int(THERE_S))  # what is not watched is looked for again
+        self.operator.due = True
         started = acted = self.cluster.now
         while self.cluster.now - acted < QUIET_S:
             acted = self.cluster.now if self._step() else acted
@@ -241,6 +260,7 @@ class CrashAnywhere(RuleBasedStateMachine):
         assert left - {("ConfigMap", names.policy_config("captions"))} == {
             ("Service", "captions"),
             ("PodDisruptionBudget", "captions"),
+            KEY_SECRET,
             *(("ConfigMap", name) for name in configs),
         }
 

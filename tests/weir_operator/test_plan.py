@@ -8,7 +8,7 @@ from situations import NOW, SITE, SITUATIONS, UID, A, B, carried_out, of_kind, p
 
 from weir_api.changes import revision_of
 from weir_operator import names
-from weir_operator.actions import Apply, CreatePod, DeleteChild, DeletePod, Drain, Plan, Remember, Scale
+from weir_operator.actions import Apply, CreateKey, CreatePod, DeleteChild, DeletePod, Drain, Plan, Remember, Scale
 from weir_operator.observed import Child, Site
 from weir_operator.plan import plan
 
@@ -129,10 +129,24 @@ def test_memory_comes_first_and_the_next_look_is_in_the_future(observed):
 
 def test_a_new_pipeline_gets_its_revision_its_service_and_then_its_pods():
     _, done = settled(seen(spec_of("a", replicas=2), known=()), NOW)
-    kinds = [(type(action).__name__, action.manifest["kind"]) for action in done.actions]
-    assert kinds[0] == ("Apply", "ConfigMap")
-    assert kinds[-2:] == [("CreatePod", "Pod")] * 2
-    assert len({action.manifest["metadata"]["name"] for action in done.actions}) == len(kinds) - 1
+    assert (type(done.actions[0]), done.actions[0].manifest["kind"]) == (Apply, "ConfigMap")
+    assert [type(action) for action in done.actions[-3:]] == [CreateKey, CreatePod, CreatePod]
+    made = [action.manifest for action in of_kind(done, (Apply, CreatePod))]
+    assert len({manifest["metadata"]["name"] for manifest in made}) == len(made) - 1
+
+
+def test_a_key_that_is_gone_is_made_again_and_one_of_somebody_else_is_given_to_no_pod():
+    rest, _ = settled(seen(spec_of("a", replicas=0)), NOW)
+    secret = ("Secret", "captions-resume")
+    assert secret in rest.children
+    without = {place: child for place, child in rest.children.items() if place != secret}
+    assert plan(replace(rest, children=without), SITE, NOW).actions == (
+        CreateKey("captions-resume", "Secret captions-resume is missing"),
+    )
+    theirs = {**rest.children, secret: Child(*secret, "theirs", "somebody")}
+    done = plan(replace(rest, children=theirs, spec=spec_of("a", replicas=2)), SITE, NOW)
+    assert not of_kind(done, (CreateKey, CreatePod))
+    assert done.conflicts == ("Secret captions-resume",)
 
 
 def test_a_pipeline_at_rest_has_an_empty_plan_and_needs_no_look():

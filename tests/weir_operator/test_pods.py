@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
-from weir_api.pod import RESERVED_ENV
+from weir_api.pod import RESERVED_ENV, RESERVED_MOUNTS, RESERVED_VOLUMES
 from weir_api.status import StreamingPipelineStatus
 from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names
 from weir_operator.observed import Observed, Revision
 from weir_operator.pods import GRACE_S, pod
+from weir_runtime.commands.serve import serve
 
 UID = "0b6f3bd8-5f9b-4a86-9f6e-3d1a5d2c7e10"
 EVERYTHING = {
@@ -212,3 +214,28 @@ def test_keys_come_from_the_one_entry_of_their_secret_and_no_pod_starts_without_
     without = made()
     assert "keys" not in [volume["name"] for volume in without["spec"]["volumes"]]
     assert "keys" not in [mount["name"] for mount in runtime(without)["volumeMounts"]]
+
+
+def test_what_serves_has_the_pipelines_key_of_resume_tokens_and_what_pulls_models_has_not():
+    manifest = made(model={"variants": [{"name": "v", "source": "hf://owner/one"}]})
+    (volume,) = [volume for volume in manifest["spec"]["volumes"] if volume["name"] == "resume"]
+    assert volume["secret"] == {"secretName": "captions-resume", "defaultMode": 0o440, "optional": False}
+    assert {"name": "resume", "mountPath": "/etc/weir-resume", "readOnly": True} in runtime(manifest)["volumeMounts"]
+    (pull,) = manifest["spec"]["initContainers"]
+    assert "resume" not in [mount["name"] for mount in pull["volumeMounts"]]
+    assert environment(runtime(manifest))["WEIR_RESUME_KEY"] == "/etc/weir-resume/key"
+
+
+def test_the_runtime_reads_the_variables_that_its_pod_gets():
+    """An image that does not know one serves all the same, which an option would not let it."""
+    read = {option.envvar for option in serve.params if isinstance(option, click.Option)}
+    assert {"WEIR_POD_UID", "WEIR_PIPELINE_UID", "WEIR_RESUME_KEY"} <= read & set(environment(runtime(made())))
+
+
+def test_no_name_of_our_own_can_be_the_users():
+    manifest = made(auth={"apiKeysSecretRef": {"name": "captions-keys"}})
+    assert {volume["name"] for volume in manifest["spec"]["volumes"]} == set(RESERVED_VOLUMES)
+    mounts = {mount["mountPath"] for mount in runtime(manifest)["volumeMounts"]}
+    assert mounts == set(RESERVED_MOUNTS)
+    given = {name for name in environment(runtime(manifest)) if name.startswith("WEIR_")}
+    assert given == set(RESERVED_ENV)

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from crew import NOW, REVISION, SPEC, STEPS, THREE, observed_of, pod_of, report_of
 
+from weir_api.exposure import Gateway, ParentRef
 from weir_api.report import PolicyReport
 from weir_api.status import CONDITIONS
 from weir_operator.actions import Plan
@@ -61,6 +62,8 @@ SITUATIONS = {
     "spec not valid": ({"spec": None, "spec_problem": "spec.replicas: must be 0 or more"}, Plan(), {
         "Ready": "InvalidSpec", "Progressing": "InvalidSpec", "ConfigSynced": "InvalidSpec"}),
     "foreign Service": ({}, Plan(conflicts=("Service captions",)), {"Ready": "NameConflict"}),
+    "no Gateway API": ({"spec": SPEC.model_copy(update={"gateway": Gateway(parent_refs=[ParentRef(name="web")])})},
+                       Plan(), {"Ready": "RouteKindMissing", "Progressing": "AllPodsReady"}),
     "no Secret": ({"pods": [], "missing": ("Secret captions-keys",)}, Plan(), {
         "Ready": "SecretMissing", "Degraded": "NoReadyPods", "ConfigSynced": "NoReadyPods",
         "MetricsAvailable": "NoReadyPods", "CapacityAvailable": "NoReadyPods"}),

@@ -50,7 +50,7 @@ def test_what_is_there_is_asked_for_again_after_ten_minutes_and_what_is_missing_
 @pytest.mark.parametrize(("status", "missing"), [(403, ()), (503, None)])
 def test_what_may_not_be_looked_at_is_not_missing_and_what_got_no_answer_is_asked_for_again(status, missing):
     class Refusing:
-        async def exists(self, kind, namespace, name):
+        async def metadata(self, kind, namespace, name):
             raise ApiError(status, "", "")
 
     asking = References(Refusing(), lambda: 0.0).missing("n", SPEC)

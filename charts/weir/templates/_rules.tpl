@@ -22,12 +22,18 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [projectcontour.io]
+  resources: [httpproxies]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""] # whether what a pipeline names is there. Secrets: metadata only, which takes the same verb
   resources: [secrets, persistentvolumeclaims]
   verbs: [get]
+- apiGroups: [""] # the key of a pipeline's resume tokens; it is never changed, and goes with the pipeline
+  resources: [secrets]
+  verbs: [create]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

@@ -16,6 +16,7 @@ from kubernetes.aio.config import ConfigException
 from weir_api.logs import LEVELS, configure_logs, log
 from weir_operator.settings import Settings
 from weir_operator.signing_key import BrokenKeyError
+from weir_operator.wiring import LOST
 from weir_operator.wiring import run as run_operator
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -49,8 +50,12 @@ def run(namespace: str | None, log_level: str, **given: Any) -> None:
     own = namespace or (NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "weir-system")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            sys.exit(runner.run(run_operator(Settings(own, name, **given))))
+            ended = runner.run(run_operator(Settings(own, name, **given)))
     except (BrokenKeyError, ConfigException, OSError) as error:
         hint = "; run it in a pod, or give --kubeconfig" if isinstance(error, ConfigException) else ""
         log(logging.ERROR, "operator cannot run", error=f"{error}{hint}")
         sys.exit(1)
+    if ended == LOST:
+        # A new process in this one's place: the kubelet would make a container that ends wait, longer each time.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    sys.exit(ended)

@@ -37,7 +37,8 @@ class Operator:
 
     def ready(self) -> bool:
         """Whether it leads and all its caches are full."""
-        if not self.lines("operator started") or not self.lines("leading"):
+        said = [line["event"] for line in self.lines() if line["event"] in ("operator started", "leading")]
+        if said[-1:] != ["leading"]:
             return False
         try:
             return self._probe("/readyz") == "ok\n"
@@ -51,7 +52,7 @@ class Operator:
         return int(next(float(line.split()[1]) for line in lines if line.startswith("weir_operator_epoch ")))
 
     def _probe(self, path: str) -> str:
-        port = self.lines("operator started")[0]["probes"]
+        port = self.lines("operator started")[-1]["probes"]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
 
