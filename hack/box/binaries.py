@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ TOOLS_TO_BUILD = (
     Tool("kwok", "sigs.k8s.io/kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
     Tool("helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"}),
     Tool("coredns", "github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
+    Tool("contour", "github.com/projectcontour/contour", {"contour": "github.com/projectcontour/contour/cmd/contour"}),
 )
 BY_COMMAND = {command: tool for tool in TOOLS_TO_BUILD for command in tool.commands}
 
@@ -67,13 +69,20 @@ def build(commands: Iterable[str] = tuple(BY_COMMAND)) -> None:
     """Compile what the cache lacks of them. Says what it builds and how long it took."""
     if not missing(commands):
         return
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked():
         for command in missing(commands):
             started = time.monotonic()
             compile_one(BY_COMMAND[command], command)
             print(f"cluster: built {command} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One process at a time fills the cache."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def compile_one(tool: Tool, command: str) -> None:

@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from box import binaries, checkout, lifecycle, network, nodes, process, requirements
+from box import binaries, checkout, ingress, lifecycle, network, nodes, other_cluster, process, requirements
 from box.kubernetes import Cluster
-from box.place import Place, named_by_environment
+from box.place import Place, named_by_environment, node_ip
 
 NODES = 2
 NODE_ACTIONS = {"cut": network.cut, "heal": network.heal, "crash": nodes.crash, "boot": nodes.boot}
@@ -15,7 +15,7 @@ NODE_ACTIONS = {"cut": network.cut, "heal": network.heal, "crash": nodes.crash, 
 
 def main(words: list[str], usage: str | None) -> int:
     try:
-        if run(named_by_environment(), words):
+        if other_cluster.run(words) if other_cluster.named() else run(named_by_environment(), words):
             return 0
     except (RuntimeError, TimeoutError) as error:
         print(f"cluster: {error}", file=sys.stderr)
@@ -29,10 +29,11 @@ def run(place: Place, words: list[str]) -> bool:
     match words:
         case ["build"]:
             binaries.build()
+            ingress.fetch()
         case ["up"] | ["up", "--nodes", _]:
             up(place, int(words[2]) if words[1:] else NODES)
-        case ["down" | "status" as action]:
-            {"down": lifecycle.down, "status": status}[action](place)
+        case ["down" | "status" | "ingress" as action]:
+            {"down": lifecycle.down, "status": status, "ingress": ingress_up}[action](place)
         case ["load", *archives] if archives:
             nodes.load(place, [Path(archive) for archive in archives])
         case ["values"]:
@@ -60,6 +61,15 @@ def up(place: Place, count: int) -> None:
     if count:
         lifecycle.nodes_up(place, plane.cluster, count)
     status(place)
+
+
+def ingress_up(place: Place) -> None:
+    if not nodes.indexes(place):
+        raise RuntimeError(f"cluster {place.name} has no nodes for an ingress: `hack/cluster up` makes two")
+    ingress.fetch()
+    enter(place)
+    ingress.start(Cluster(place.admin, place.kubeconfigs), mounted=True)
+    print(f"cluster: ports 80 and 443 of {', '.join(map(node_ip, nodes.indexes(place)))}; class contour, Gateway weir")
 
 
 def status(place: Place) -> None:

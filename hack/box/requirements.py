@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from box import binaries, control_plane
+from box import binaries, control_plane, ingress
 
 FOR_CONTROL_PLANE = ("ip", "nsenter", "openssl")
 FOR_NODES = ("containerd", "runc", "ctr", "iptables", "conntrack", "gcc", "unshare")
@@ -24,6 +24,10 @@ def lacking_for_tests() -> str | None:
     """Tests do not compile: their time is limited."""
     unbuilt = "run `hack/cluster build` first: it compiles Kubernetes, once, in about ten minutes"
     return lacking_for_control_plane() or (unbuilt if binaries.missing() else None)
+
+
+def lacking_for_ingress_tests() -> str | None:
+    return None if ingress.fetched() else "run `hack/cluster build` first: it fetches Envoy and Contour's manifests"
 
 
 def lacking_for_nodes() -> str | None:
