@@ -10,10 +10,10 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_VERSION := 0.13.9
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/torch.txt)
 
-.PHONY: help setup demo test test-cluster cluster-box cluster-api cluster-played cluster-real check fix crds bench bench-overload bench-operator errors picture lock clean
+.PHONY: help setup demo test test-cluster cluster-box cluster-api cluster-played cluster-real images e2e e2e-short check fix crds bench bench-overload bench-operator errors picture lock clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/test.stamp  ## make .venv with everything that the tests and the demo need
 
@@ -31,14 +31,24 @@ cluster-box: .venv/test.stamp  ## what a cluster on this machine needs: Debian's
 	@if [ -z "$${KUBECONFIG:-}" ] && command -v go > /dev/null; then hack/cluster build; fi
 
 cluster-api: cluster-box  ## the definition, the children and the charts against a real API server
-	$(BIN)/pytest -q -m cluster tests/cluster/test_crd.py tests/cluster/test_children.py tests/cluster/test_operator_api.py tests/charts
+	$(BIN)/pytest -q -m cluster tests/cluster/test_crd.py tests/cluster/test_children.py tests/cluster/test_operator_api.py tests/cluster/test_examples.py tests/charts
 
 cluster-played: cluster-box  ## the operator on a real control plane, with pods that nothing runs
 	$(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/operated
 
 cluster-real: cluster-box  ## control plane and nodes themselves, the operator's shell, Helm, real pods, the README
-	for part in real test_box.py test_control_plane.py test_chart.py test_operator_shell.py test_readme.py; do \
+	for part in real test_box.py test_ingress.py test_control_plane.py test_chart.py test_operator_shell.py test_readme.py; do \
 	  $(BIN)/pytest -q -m cluster --timeout=900 tests/cluster/$$part; done
+
+images:  ## container images of operator and runtime by buildah, into ~/.cache/weir
+	hack/debian.sh
+	hack/images
+
+e2e: cluster-box  ## the whole product in a cluster, through its front door, disturbed in every way; into docs/e2e-report.md
+	hack/e2e
+
+e2e-short: cluster-box  ## the short form: install, apply, one stream, one rung, one rollout, uninstall
+	hack/e2e --short
 
 check: .venv/test.stamp  ## format, lint, types, boundaries, fast tests
 	$(BIN)/ruff format --check

@@ -162,7 +162,7 @@ def test_a_bad_file_is_one_line_with_file_and_field(tmp_path, files, told):
     assert result.output.startswith("weir: ")
 
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "simulate"
 
 
 @pytest.mark.parametrize("path", [EXAMPLES / "pipeline.yaml", *(EXAMPLES / "policies").glob("*.yaml")])

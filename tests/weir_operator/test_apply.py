@@ -1,127 +1,23 @@
 """Carrying out a plan: in order, only with the lease, never on a foreign object, and known before the next look."""
 
-import asyncio
-import itertools
 from dataclasses import replace
 
 import pytest
+from carried_out import OBSERVED, Scene, config_map, pod
 
-from weir_api.status import StreamingPipelineStatus
-from weir_api.v1alpha1 import StreamingPipelineSpec
 from weir_operator import names
 from weir_operator.actions import (
     Apply,
-    CreateKey,
     CreatePod,
     DeleteChild,
     DeletePod,
     Drain,
-    Plan,
     Remember,
     Scale,
     digest,
 )  # fmt: skip
-from weir_operator.apply import Hands, apply
-from weir_operator.book import Entry
-from weir_operator.caches import Caches
 from weir_operator.cluster import ApiError
 from weir_operator.memory import Memory
-from weir_operator.observe import observe
-from weir_operator.observed import Observed
-from weir_operator.owned import metadata
-from weir_operator.trimmed import Pipeline
-
-OBSERVED = Observed("n", "captions", "uid-p", 1, StreamingPipelineSpec(), StreamingPipelineStatus())
-PIPELINE = Pipeline(OBSERVED.key, "uid-p", 1, False, StreamingPipelineSpec(), "", StreamingPipelineStatus())
-
-
-class FakeCluster:
-    """Objects by kind and name, and all calls in order. `faults`: what the nth call raises before or after it works."""
-
-    def __init__(self):
-        self.objects, self.calls, self.faults, self._versions = {}, [], {}, itertools.count(1)
-        self.pipeline = "uid-p"
-
-    def put(self, manifest, uid=None):
-        old = self.objects.get((manifest["kind"], manifest["metadata"]["name"]), {"metadata": {}})
-        meta = {"uid": uid or f"uid-{next(self._versions)}"} | old["metadata"] | manifest["metadata"]
-        meta["resourceVersion"] = str(next(self._versions))
-        made = {**manifest, "metadata": meta}
-        self.objects[manifest["kind"], meta["name"]] = made
-        return made
-
-    def _call(self, *what):
-        self.calls.append(what)
-        when, error = self.faults.get(len(self.calls), ("", None))
-        if when == "before":
-            raise error
-        return error
-
-    async def get(self, kind, namespace, name):
-        if kind == names.KIND:  # whether the pipeline is there: asked before anything is made
-            return {"metadata": {"uid": self.pipeline}} if self.pipeline else None
-        self._call("get", kind, name)
-        return self.objects.get((kind, name))
-
-    async def metadata(self, kind, namespace, name):
-        self._call("metadata", kind, name)
-        found = self.objects.get((kind, name))
-        return found and {"kind": kind, "metadata": found["metadata"]}
-
-    async def apply(self, manifest):
-        self._call("apply", manifest["kind"], manifest["metadata"]["name"], manifest["metadata"].get("uid"))
-        return self.put(manifest)
-
-    async def create(self, manifest):
-        after = self._call("create", manifest["metadata"]["name"])
-        if (manifest["kind"], manifest["metadata"]["name"]) in self.objects:
-            raise ApiError(409, "AlreadyExists", "")
-        made = self.put(manifest)
-        if after:
-            raise after
-        return made
-
-    async def delete(self, kind, namespace, name, uid, grace_s=None):
-        self._call("delete", kind, name, uid, grace_s)
-        found = self.objects.get((kind, name))
-        return self.put(found | {"metadata": found["metadata"] | {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
-
-    async def annotate(self, kind, namespace, name, uid, values):
-        self._call("annotate", name, uid, dict(values))
-        found = self.objects[kind, name]
-        kept = {key: value for key, value in values.items() if value is not None}
-        return self.put(found | {"metadata": found["metadata"] | {"annotations": kept}})
-
-    async def scale(self, namespace, name, replicas):
-        self._call("scale", replicas)
-
-
-class NoSource:
-    """Informers that are never run."""
-
-
-class Scene:
-    def __init__(self):
-        self.cluster, self.due, self.did = FakeCluster(), [], []
-        self.caches = Caches(NoSource(), (), self.due.append, lambda: 100.0)
-        self.entry, self.valid = Entry("uid-p"), True
-        self.hands = Hands(
-            self.cluster, self.caches, lambda: self.valid, lambda: 100.0, "key of {}".format, self.did.append
-        )
-
-    def apply(self, *actions, observed=OBSERVED):
-        return asyncio.run(apply(Plan(actions), observed, self.entry, self.hands))
-
-    def observe(self):
-        return observe(PIPELINE, self.caches, self.entry)
-
-
-def config_map(name="captions-aaaaaaaa"):
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(OBSERVED, name), "data": {"a": "b"}}
-
-
-def pod(name="captions-aaaaaaaa-bcdfg"):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(OBSERVED, name), "spec": {}}
 
 
 def test_a_child_that_is_missing_is_looked_for_applied_and_known_with_its_digest():
@@ -288,52 +184,3 @@ def test_a_refusal_stops_the_plan(status):
     with pytest.raises(ApiError):
         scene.apply(Scale(2, ""), Scale(3, ""))
     assert scene.cluster.calls == [("scale", 2)]
-
-
-KEY = CreateKey("captions-resume", "missing")
-PLACE = ("Secret", "captions-resume")
-
-
-def test_the_key_is_made_without_being_read_and_known_at_once():
-    scene = Scene()
-    assert scene.apply(KEY) == "done"
-    assert scene.cluster.calls == [("create", "captions-resume")]
-    made = scene.cluster.objects[PLACE]
-    assert (made["stringData"], made["immutable"]) == ({"key": "key of uid-p"}, True)
-    assert scene.observe().children[PLACE].owner_uid == "uid-p"
-
-
-def test_a_key_that_is_there_already_stays_as_it_is_and_its_owner_is_known():
-    scene = Scene()
-    ours = scene.cluster.put({"kind": "Secret", "metadata": metadata(OBSERVED, "captions-resume")})
-    assert scene.apply(KEY, Scale(2, "")) == "done"
-    assert [call[0] for call in scene.cluster.calls] == ["create", "metadata", "scale"]
-    assert scene.cluster.objects[PLACE] == ours
-
-
-def test_a_key_of_somebody_else_is_for_planning_anew():
-    scene = Scene()
-    scene.cluster.put({"kind": "Secret", "metadata": {"name": "captions-resume"}})
-    assert scene.apply(KEY, Scale(2, "")) == "again"
-    assert scene.observe().children[PLACE].owner_uid is None
-    assert [call[0] for call in scene.cluster.calls] == ["create", "metadata"]
-
-
-@pytest.mark.parametrize(("when", "outcome"), [("before", None), ("after", "done")])
-def test_a_key_whose_making_got_no_answer_is_looked_for(when, outcome):
-    scene = Scene()
-    scene.cluster.faults[1] = when, ApiError(0, "NoAnswer", "")
-    if outcome is None:
-        with pytest.raises(ApiError):
-            scene.apply(KEY)
-        assert scene.entry.resume is None
-    else:
-        assert scene.apply(KEY) == outcome
-
-
-def test_a_key_that_may_not_be_made_stops_the_plan():
-    scene = Scene()
-    scene.cluster.faults[1] = "before", ApiError(403, "Forbidden", "secrets")
-    with pytest.raises(ApiError):
-        scene.apply(KEY, Scale(2, ""))
-    assert scene.cluster.calls == [("create", "captions-resume")]
