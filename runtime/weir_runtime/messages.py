@@ -40,6 +40,25 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[str, ...] = ()  # of those that rewrite text, in the manifest's order
 
 
+class ResumePoint(msgspec.Struct, frozen=True):
+    """All that must be known of a stream's past to go on from here: the detector starts anew at `reset`, on the same
+    audio with the same result as a stream that was never cut."""
+
+    from_: int = (
+        0  # audio is wanted from here, a whole millisecond: `reset` and what a segment may begin with before it
+    )
+    reset: int = 0
+    floor: int = 0  # no segment begins before
+    obeyed: int = 0  # options that came before are in force already
+    speaking: bool = False  # in the middle of speech: a segment begins at `reset`
+    segment: int = 0  # number of the next one
+    said: bool = False  # some text precedes
+    last_final: int | None = None  # end of the last final
+
+
+BEGINNING = ResumePoint()
+
+
 # ---- front -> core
 
 
@@ -50,6 +69,8 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     variant: str
     options: StreamOptions
     high_rate: bool = False  # the client sends more than 16 kHz: the rung lowerSampleRate would spare something
+    resume: ResumePoint | None = None  # goes on from here; times count from the session's first sample all the same
+    existing: bool = False  # counts as one of the streams that there are: under load it is not refused as a new one
 
 
 class Audio(msgspec.Struct, frozen=True, tag=True):
@@ -187,6 +208,15 @@ class Final(msgspec.Struct, frozen=True, tag=True):
     arrived: float  # as in Interim
     computed: float
     decided: float  # when the segment's end was decided: where the clock of the final's delay starts
+    point: ResumePoint = BEGINNING  # behind it
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag=True):
+    """From where the stream could go on now: in silence a new place, during speech the last one again."""
+
+    stream: str
+    audio: int
+    point: ResumePoint
 
 
 class Finalized(msgspec.Struct, frozen=True, tag=True):
@@ -227,6 +257,7 @@ class Closed(msgspec.Struct, frozen=True, tag=True):
     reason: CloseReason
     segments: int
     last_final: int | None  # end of the last final, None without one
+    point: ResumePoint | None = None  # where the server ended a stream that may go on elsewhere
 
 
 ToFront = (
@@ -238,6 +269,7 @@ ToFront = (
     | Interim
     | Endpoint
     | Final
+    | Checkpoint
     | Finalized
     | Configured
     | Cleared

@@ -64,8 +64,8 @@ class LocalLink:
     def load(self) -> Load:
         return self._core.load(self.clock())
 
-    def refusal(self, priority: ClassName) -> Refused | None:
-        return self._core.refusal("", priority, self.clock())
+    def refusal(self, priority: ClassName, existing: bool) -> Refused | None:
+        return self._core.refusal("", priority, self.clock(), existing)
 
     def report(self) -> LoadReport:
         return report_of(self._core.scheduler, self.clock())

@@ -29,6 +29,7 @@ from weir_runtime.front.door import Door
 from weir_runtime.front.metrics import Metrics
 from weir_runtime.front.observer import Observer
 from weir_runtime.front.orders import OrderDesk
+from weir_runtime.front.resume import Tokens, read_resume_keys
 from weir_runtime.front.server import Server, listen, make_server
 from weir_runtime.front.station import Station, loading_report
 from weir_runtime.front.tracing import make_tracer
@@ -134,9 +135,10 @@ async def site(
     """
     spec, watch = running.pipeline.spec, HangUpWatch()
     access = Access(spec, running.observer)
+    tokens = Tokens(read_resume_keys(station.resume_key) if station.resume_key else ())
     bound = listen(host, port)
     address, *_ = bound.getsockname()
-    door = Door(running.link, spec, running.observer, access, ip_address(address).is_loopback)
+    door = Door(running.link, spec, running.observer, access, tokens, ip_address(address).is_loopback)
     desk = OrderDesk(door, replace(station, revision=revision_of(spec), load_s=running.load_s))
     outside = public_routes(door, Path(str(files("weir_runtime"))) / "samples")
     inside = control_routes(door, running.observer.metrics, lambda: running.pump.beat), order_routes(desk)

@@ -20,7 +20,7 @@ async def play(
 ) -> Run:
     """The whole traffic and until the last client has its finals. Figures are to count from `settle_s` on."""
     run, began, cpu_s = Run(traffic, settled_s=settle_s), monotonic(), process_time()
-    stage = Stage(AsyncClient(target.url, target.key), run, tapes, lambda: monotonic() - began)
+    stage = Stage(AsyncClient(target.url, target.key, resume_s=0), run, tapes, lambda: monotonic() - began)
     beside = [asyncio.create_task(_sample(target, stage)), asyncio.create_task(_tick(stage, watch))]
     try:
         async with asyncio.TaskGroup() as clients:

@@ -16,7 +16,13 @@ class Refused(ClientError):
 
 
 class ConnectionLost(ClientError):
-    """No connection, or the socket broke, or nothing was heard for ten seconds: what was not final is lost."""
+    """No connection, or the socket broke, or nothing was heard for ten seconds, and the stream could not be resumed:
+    what was not final is lost. `for_good`: trying again cannot help.
+    """
+
+    def __init__(self, message: str, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
 
 
 class StreamClosed(ClientError):

@@ -1,4 +1,8 @@
-"""The server's events as types. Times are milliseconds of the stream's audio; offsets and lengths are code points."""
+"""The server's events as types. Times are milliseconds of the session's audio; offsets and lengths are code points.
+
+`resume` is a token that leads back to the session, None from a server that has none; audio before its `from_ms` is
+done with. A client library of ours uses them by itself.
+"""
 
 from typing import Any
 
@@ -6,7 +10,8 @@ import msgspec
 
 
 class Event(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
-    """`seq` counts the events of a session without a gap; `audio_ms` is what was recognised when it was sent."""
+    """`seq` counts the events of a session without a gap, but for what a resumed stream repeats and its client passes
+    over; `audio_ms` is what was recognised when it was sent."""
 
     seq: int
     audio_ms: int = 0
@@ -20,6 +25,10 @@ class Ready(Event, frozen=True, kw_only=True, tag="ready"):
     limits: dict[str, int]
     features: list[str] = []
     degraded: bool = False
+    resumed: bool = False  # the session goes on: text of a segment without a final is void
+    resume_window_s: int | None = None
+    from_ms: int = 0
+    resume: str | None = None
 
 
 class SpeechStarted(Event, frozen=True, kw_only=True, tag="speech_started"):
@@ -66,6 +75,8 @@ class Final(Event, frozen=True, kw_only=True, tag="final"):
     model: str = ""
     skipped: list[str] = []
     words: list[Word] = []
+    from_ms: int | None = None
+    resume: str | None = None
 
 
 class Finalized(Event, frozen=True, kw_only=True, tag="finalized"):
@@ -86,6 +97,11 @@ class Cleared(Event, frozen=True, kw_only=True, tag="cleared"):
 class Pong(Event, frozen=True, kw_only=True, tag="pong"):
     id: str | None = None
     t: Any = None
+
+
+class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint"):
+    from_ms: int
+    resume: str
 
 
 class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
@@ -117,6 +133,8 @@ class Closed(Event, frozen=True, kw_only=True, tag="closed"):
     segments: int
     last_final_ms: int | None = None
     id: str | None = None
+    from_ms: int | None = None  # with the reasons `drain` and `shed`
+    resume: str | None = None
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -135,6 +153,7 @@ Known = (
     | Configured
     | Cleared
     | Pong
+    | Checkpoint
     | Heartbeat
     | Warning
     | Error

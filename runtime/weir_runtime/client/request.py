@@ -13,6 +13,8 @@ from weir_runtime.client.errors import Refused
 
 SUBPROTOCOL = Subprotocol("weir.v1")
 PATH = "/v1/stream"
+RESUME = "Weir-Resume"
+OPEN_S = 10.0
 DEAD_S = 10.0  # the server says something every five seconds
 BLOCK = 1 << 15  # bytes of audio in one frame
 Options = Mapping[str, Any]
@@ -30,6 +32,18 @@ def stream_url(url: str, options: Options) -> str:
 def headers(key: str | None) -> dict[str, str]:
     """A key goes into a header: query strings end up in the logs of proxies."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def reach(url: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """What to ask for, with which headers, and where if not there: a `Host` among the headers is what is asked for at
+    the address of `url`, as through an ingress whose name is not known here."""
+    rest = {name: value for name, value in headers.items() if name.lower() != "host"}
+    host = next((value for name, value in headers.items() if name.lower() == "host"), None)
+    if host is None:
+        return url, rest, {}
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    return urlunsplit(parts._replace(netloc=host)), rest, {"host": parts.hostname, "port": port}
 
 
 def refusal(error: InvalidStatus) -> Refused:

@@ -1,128 +1,87 @@
-"""The client for threads: the same surface as the asyncio one, for programs that have no event loop."""
+"""The client for threads: the asyncio one, run by a thread of its own, for programs that have no event loop."""
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
-from time import monotonic, sleep
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
-import msgspec
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from weir_runtime.client.events import ServerEvent
+from weir_runtime.client.stream import AsyncClient, AsyncStream
 
-from weir_runtime.client import request
-from weir_runtime.client.errors import ConnectionLost, StreamClosed
-from weir_runtime.client.events import Closed, ServerEvent, decode
-from weir_runtime.client.send_rate import Frame, SendRate
+T = TypeVar("T")
 
 
 class Client:
-    """See AsyncClient."""
+    """See AsyncClient, whose arguments it takes."""
 
-    def __init__(
-        self, url: str, key: str | None = None, patience_s: float = 0.0, *, obey_send_rate: bool = True
-    ) -> None:
-        self._url, self._key, self._patience_s, self._obey_send_rate = url, key, patience_s, obey_send_rate
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._client = AsyncClient(*args, **options)
 
     @contextlib.contextmanager
     def stream(self, **options: Any) -> "Iterator[Stream]":
         """An open stream; raises Refused or ConnectionLost. Left early, it is cut off without finals."""
-        with self._open(request.stream_url(self._url, options)) as socket:
-            yield Stream(socket, SendRate(options, self._obey_send_rate))
-
-    def _open(self, url: str) -> ClientConnection:
-        ends, attempt = monotonic() + self._patience_s, 0
-        while True:
+        with _thread() as loop:
+            opened = self._client.stream(**options)
+            stream = Stream(_wait(loop, opened.__aenter__()), loop)
             try:
-                return connect(
-                    url,
-                    subprotocols=[request.SUBPROTOCOL],
-                    additional_headers=request.headers(self._key),
-                    compression=None,
-                    ping_interval=None,
-                    close_timeout=2.0,
-                    max_queue=256,
-                )
-            except InvalidStatus as error:
-                refused = request.refusal(error)
-                wait_s = request.wait_s(refused, attempt, ends - monotonic())
-                if wait_s is None:
-                    raise refused from error
-                attempt += 1
-                sleep(wait_s)
-            except (OSError, InvalidHandshake) as error:
-                raise ConnectionLost(f"{url.split('?')[0]}: cannot connect: {error}") from error
+                yield stream
+            finally:
+                _wait(loop, opened.__aexit__(None, None, None))
 
 
 class Stream:
     """See AsyncStream for what each call does."""
 
-    def __init__(self, socket: ClientConnection, rate: SendRate) -> None:
-        self._socket, self._rate = socket, rate
-        self._turn = threading.Lock()  # frames keep the order in which the rate saw their audio
+    def __init__(self, stream: AsyncStream, loop: asyncio.AbstractEventLoop) -> None:
+        self._stream, self._loop = stream, loop
 
     def send(self, audio: bytes) -> None:
-        for at in range(0, len(audio), request.BLOCK):
-            with self._turn:
-                self._write_all(self._rate.audio(audio[at : at + request.BLOCK]))
+        _wait(self._loop, self._stream.send(audio))
 
     def configure(self, tag: str | None = None, **options: Any) -> None:
-        with self._turn:
-            self._write_all([*self._rate.rest(), request.message("configure", options | {"id": tag})])
-            self._rate.configured(options)
+        _wait(self._loop, self._stream.configure(tag, **options))
 
     def finalize(self, tag: str | None = None) -> None:
-        self._behind_audio("finalize", tag)
+        _wait(self._loop, self._stream.finalize(tag))
 
     def clear(self, tag: str | None = None) -> None:
-        self._behind_audio("clear", tag)
+        _wait(self._loop, self._stream.clear(tag))
 
     def ping(self, tag: str | None = None, t: Any = None) -> None:
-        self._write(request.message("ping", {"id": tag, "t": t}))
+        _wait(self._loop, self._stream.ping(tag, t))
 
     def keepalive(self) -> None:
-        self._write(request.message("keepalive", {}))
+        _wait(self._loop, self._stream.keepalive())
 
     def close(self) -> None:
-        self._behind_audio("close")
+        _wait(self._loop, self._stream.close())
 
     def cancel(self) -> None:
-        self._write(request.message("cancel", {}))
+        _wait(self._loop, self._stream.cancel())
 
     def __iter__(self) -> Iterator[ServerEvent]:
         """Events up to `Closed`. Raises ConnectionLost or StreamClosed."""
-        while True:
-            event = self._read()
-            self._rate.on_event(event)
+        while (event := _wait(self._loop, self._next())) is not None:
             yield event
-            if isinstance(event, Closed):
-                return
 
-    def _read(self) -> ServerEvent:
-        try:
-            return decode(self._socket.recv(timeout=request.DEAD_S))
-        except TimeoutError:
-            raise ConnectionLost(f"nothing heard for {request.DEAD_S:.0f} s") from None
-        except msgspec.DecodeError as error:
-            raise ConnectionLost(f"the server speaks another protocol: {error}") from error
-        except ConnectionClosed as error:
-            raise _ended(error) from error
-
-    def _behind_audio(self, kind: str, tag: str | None = None) -> None:
-        with self._turn:
-            self._write_all([*self._rate.rest(), request.message(kind, {"id": tag})])
-
-    def _write_all(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            self._write(frame)
-
-    def _write(self, frame: Frame) -> None:
-        try:
-            self._socket.send(frame)
-        except ConnectionClosed as error:
-            raise _ended(error) from error
+    async def _next(self) -> ServerEvent | None:
+        return await anext(self._stream, None)
 
 
-def _ended(error: ConnectionClosed) -> ConnectionLost | StreamClosed:
-    close = error.rcvd
-    return ConnectionLost("the connection broke") if close is None else StreamClosed(close.code, close.reason)
+@contextlib.contextmanager
+def _thread() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs until this ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="weir client", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(work, loop).result()

@@ -1,6 +1,6 @@
 """From events to text: the revision rule of docs/protocol.md, T[rev] = T[rev - 1][:offset] + text. Pure."""
 
-from weir_runtime.client.events import Cleared, Final, Interim, ServerEvent, Word
+from weir_runtime.client.events import Cleared, Final, Interim, Ready, ServerEvent, Word
 
 
 class Transcript:
@@ -23,7 +23,7 @@ class Transcript:
                 self.text += event.lead + event.text
                 self.words += event.words
                 self.tail, self.stable, self._seg = "", 0, -1
-            case Cleared():
+            case Cleared() | Ready():  # what a resumed stream had said of an open segment comes again
                 self.tail, self.stable, self._seg = "", 0, -1
             case _:
                 pass

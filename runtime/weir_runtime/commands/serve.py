@@ -38,6 +38,7 @@ class Place:
     operator_key: Path | None
     pipeline_uid: str
     pod_uid: str
+    resume_key: Path | None
 
 
 @click.command()
@@ -48,6 +49,12 @@ class Place:
     "--control-port", type=click.IntRange(0, 65535), help="Probes, metrics and orders on a port of their own."
 )
 @click.option("--operator-key", type=click.Path(path_type=Path), help="Public key of whoever may give orders.")
+@click.option(
+    "--resume-key",
+    type=click.Path(path_type=Path),
+    envvar="WEIR_RESUME_KEY",
+    help="Keys of resume tokens, one a line: the first signs, all are believed. Else one of this process.",
+)
 @click.option("--pipeline-uid", default="", envvar="WEIR_PIPELINE_UID", help="Which pipeline orders must name.")
 @click.option("--pod-uid", default="", envvar="WEIR_POD_UID", help="Which pod orders must name.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads of one engine step; else half of the cores.")
@@ -72,7 +79,7 @@ def default_threads() -> int:
 
 
 async def _serve(pipeline: StreamingPipeline, place: Place) -> None:
-    station = Station(place.pipeline_uid, place.pod_uid, place.operator_key)
+    station = Station(place.pipeline_uid, place.pod_uid, place.operator_key, place.resume_key)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):  # nothing is there yet that must end well
         loop.add_signal_handler(number, os._exit, 128 + number)

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from weir_runtime.client import AsyncClient, AsyncStream, StreamClosed, Transcript
-from weir_runtime.client.events import Closed, Error, Final, ServerEvent
+from weir_runtime.client.events import Closed, Error, Final, Ready, ServerEvent
 from weir_runtime.client.files import BLOCK_S, AudioFile, UndecodableFile, open_audio
 from weir_runtime.commands.console import run, server_at
 
@@ -98,8 +98,12 @@ async def _send(stream: AsyncStream, audio: AudioFile, realtime: bool, show: Sho
 
 
 def _complain(name: str, event: ServerEvent) -> int:
-    """1 for what makes the transcript incomplete."""
+    """Tell what is no text; 1 for what makes the transcript incomplete."""
     match event:
+        case Ready(resumed=True, from_ms=from_ms):
+            click.echo(
+                f"weir: {name}: the connection was replaced at {from_ms / 1000:.1f} s; nothing is lost", err=True
+            )
         case Error(fatal=fatal, code=code, message=message):
             click.echo(f"weir: {name}: {code}: {message}", err=True)
             return int(fatal or code == "engine_failed")
@@ -125,6 +129,7 @@ class JsonLines:
 
     def event(self, name: str, event: ServerEvent) -> None:
         fields = {"file": name} | msgspec.to_builtins(event)
+        fields.pop("resume", None)  # who has it can go on with the stream
         click.echo(msgspec.json.encode(fields).decode())
 
     def sent(self, _: float) -> None:

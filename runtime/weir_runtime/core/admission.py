@@ -61,23 +61,38 @@ class Doorkeeper:
     def refusal(
         self, stream: str, priority: ClassName, queued: int, slowdown: float = 1.0, front_s: float = 0.0
     ) -> Refused | None:
-        """Why a stream cannot be opened now, or None: `queued` samples wait in memory, calls of the device take
-        `slowdown` times what was measured, a stream takes `front_s` seconds per second of the sockets' thread."""
-        retry_s = RETRY_S + queued / SAMPLE_RATE / self.slots.total
+        """Why a stream cannot be opened now, or None."""
+        full = self.no_room(stream, priority, queued)
+        return full or self.too_dear(stream, priority, queued, slowdown, front_s)
+
+    def no_room(self, stream: str, priority: ClassName, queued: int) -> Refused | None:
+        """There is no slot for it, or no memory, in which `queued` samples wait."""
+        retry_s = self._retry_s(queued)
         free = self.slots.total - self.slots.used
         held = sum(max(0, n - self.streams[name]) for name, n in self._reserved.items() if name != priority)
         if free <= 0:
             return Refused(stream, "slots", retry_s, "every slot is taken")
         if free <= held:
             return Refused(stream, "reserved", retry_s, "the free slots are reserved for other classes")
+        if self.crowded(queued):
+            return Refused(stream, "memory", retry_s, "too much audio waits already")
+        return None
+
+    def too_dear(
+        self, stream: str, priority: ClassName, queued: int, slowdown: float, front_s: float
+    ) -> Refused | None:
+        """What it takes is not there: calls of the device take `slowdown` times what was measured, a stream takes
+        `front_s` seconds per second of the sockets' thread."""
+        retry_s = self._retry_s(queued)
         compute = sum(n * self._stream_cost[name] for name, n in self.streams.items())
         if self.slots.used and slowdown * (compute + self._stream_cost[priority]) > self._share[priority]:
             return Refused(stream, "compute", retry_s, "the device could not keep up, even at the cheapest quality")
         if (self.slots.used + 1) * max(front_s, LEAST_FRONT_S) > FRONT:
             return Refused(stream, "front", retry_s, "the sockets' thread could not keep up")
-        if self.crowded(queued):
-            return Refused(stream, "memory", retry_s, "too much audio waits already")
         return None
+
+    def _retry_s(self, queued: int) -> float:
+        return RETRY_S + queued / SAMPLE_RATE / self.slots.total
 
     def crowded(self, queued: int) -> bool:
         """Whether so many samples take up the memory that they may."""

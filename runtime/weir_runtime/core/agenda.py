@@ -7,31 +7,43 @@ an answer itself. So finals, answers and `closed` leave in order, and numbers ar
 from collections import deque
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from weir_runtime.core.grid import total_frames
 from weir_runtime.core.results import endpoint_of, final_of, interim_of
 from weir_runtime.core.segmenter import Segment
-from weir_runtime.messages import Cleared, Closed, Configured, Finalized, Progress, SpeechStarted, ToFront
+from weir_runtime.messages import (
+    Checkpoint,
+    Cleared,
+    Closed,
+    Configured,
+    Finalized,
+    Progress,
+    ResumePoint,
+    SpeechStarted,
+    ToFront,
+)
 
-Answer = Configured | Finalized | Cleared | Closed
+Answer = Configured | Finalized | Cleared | Checkpoint | Closed
+RESUMABLE = ("drain", "shed")  # who is sent away by the server may go on elsewhere
 
 
 class Agenda:
     """`heard` is set by the stream: everything before is judged; `interim_due` is when an interim may be said."""
 
-    def __init__(self, stream: str) -> None:
-        self.heard = 0
+    def __init__(self, stream: str, point: ResumePoint) -> None:
+        self.heard = point.from_
         self.closed = False
         self.interim_due: float | None = None
         self._stream = stream
         self._items: deque[Segment | Answer] = deque()
         self._events: list[ToFront] = []
-        self._finals = 0
-        self._said = False  # a final with text was sent
-        self._last_final: int | None = None
+        self._finals = point.segment
+        self._said = point.said  # a final with text was sent
+        self._last_final = point.last_final
         self._rev = 0  # of a segment that was thrown away: its number is used again, its revisions are not
         self._interim_sent = float("-inf")
-        self._consumed = 0
-        self._told = 0
+        self._consumed = self._told = point.from_
 
     @property
     def consumed(self) -> int:
@@ -53,8 +65,8 @@ class Agenda:
 
     def add(self, item: Segment | Answer) -> None:
         """At its place in the audio; only a configure does not wait for the end of a segment that goes on under it,
-        since a client may wait for the answer before it sends more."""
-        if isinstance(item, Configured) and self._items and _is_open(self._items[-1]):
+        since a client may wait for the answer before it sends more, and a checkpoint, which lies before it."""
+        if isinstance(item, Configured | Checkpoint) and self._items and _is_open(self._items[-1]):
             self._items.insert(len(self._items) - 1, item)
         else:
             self._items.append(item)
@@ -116,7 +128,10 @@ class Agenda:
         match answer:
             case Closed():
                 self.closed = True
-                self.say(Closed(self._stream, self.consumed, answer.reason, self._finals, self._last_final))
+                point = self._numbered(answer.point) if answer.point and answer.reason in RESUMABLE else None
+                self.say(Closed(self._stream, self.consumed, answer.reason, self._finals, self._last_final, point))
+            case Checkpoint():
+                self.say(Checkpoint(self._stream, self.consumed, self._numbered(answer.point)))
             case Configured():
                 self.say(Configured(self._stream, self.consumed, answer.id, answer.from_))
             case Finalized():
@@ -144,10 +159,14 @@ class Agenda:
         head.rev += 1
         head.fed = max(head.fed, head.end or 0)  # samples that are too few for a frame
         final = final_of(self._stream, self.consumed, head, " " if self._said else "", now)
-        self.say(final)
         self._finals += 1
         self._said = self._said or bool(final.text)
         self._last_final, self.interim_due = final.end, None
+        self.say(replace(final, point=self._numbered(head.point)))
+
+    def _numbered(self, point: ResumePoint) -> ResumePoint:
+        """With what was said until here."""
+        return replace(point, segment=self._finals, said=self._said, last_final=self._last_final)
 
 
 def _is_open(item: Segment | Answer) -> bool:

@@ -18,10 +18,10 @@ class _Piece:
 
 
 class AudioBuffer:
-    """Samples [start, end) of a stream."""
+    """Samples [start, end) of a stream; the first that comes is number `begin`."""
 
-    def __init__(self) -> None:
-        self.end = 0
+    def __init__(self, begin: int = 0) -> None:
+        self.end = begin
         self.n_samples = 0
         self._pieces: deque[_Piece] = deque()
         self._arrived = 0.0  # of the newest piece that was let go

@@ -62,8 +62,8 @@ def split(chunks: list[Chunk]) -> list[list[Chunk]]:
 def make_detect_batch(rows: Sequence[Stream], k: int) -> DetectBatch:
     """Up to `k` windows of each stream, in the order of their slots."""
     pcm = np.zeros((len(rows), k * WINDOW), np.float32)
-    n_windows = np.array([stream.fill_windows(row) for stream, row in zip(rows, pcm, strict=True)])
-    first = np.array([stream.fresh for stream in rows])
+    n_windows = np.array([stream.hearing.fill_windows(row) for stream, row in zip(rows, pcm, strict=True)])
+    first = np.array([stream.hearing.fresh for stream in rows])
     slots = np.array([stream.slot for stream in rows])
     return DetectBatch(tuple(stream.id for stream in rows), slots, pcm, n_windows, first)
 

@@ -99,7 +99,7 @@ class Pipeline:
 
     def _open(self, message: Open, now: float) -> None:
         assert message.stream not in self._streams, f"stream {message.stream} is open"
-        refused = self.refusal(message.stream, message.priority, now)
+        refused = self.refusal(message.stream, message.priority, now, message.existing)
         if refused is not None:
             self._events.append(refused)
             return
@@ -112,9 +112,9 @@ class Pipeline:
         self.scheduler.high_rate_streams += stream.high_rate
         self.scheduler.staged[stream.priority] += stream.staged
 
-    def refusal(self, stream: str, priority: ClassName, now: float) -> Refused | None:
+    def refusal(self, stream: str, priority: ClassName, now: float, existing: bool = False) -> Refused | None:
         """What an `Open` would be told now; None if it would be taken."""
-        return self.scheduler.refusal(stream, priority, self._tally.waiting, now)
+        return self.scheduler.refusal(stream, priority, self._tally.waiting, now, existing)
 
     @property
     def crowded(self) -> bool:
@@ -164,7 +164,7 @@ class Pipeline:
         rows = sorted((self._streams[name] for name in names), key=lambda stream: stream.slot)
         batch = make_detect_batch(rows, k)
         for stream in rows:
-            stream.detecting = batch
+            stream.hearing.detecting = batch
         return batch
 
     def _read(self, chunk: Chunk, into: Floats) -> None:
@@ -177,9 +177,9 @@ class Pipeline:
         self.scheduler.detected(int(batch.n_windows.sum()), took_s, self.scheduler.costs.batch_s(batch))
         for row, name in enumerate(batch.streams):
             stream = self._streams.get(name)
-            if stream is not None and stream.detecting is batch:
-                stream.detecting = None
-                stream.on_speech(prob[row, : batch.n_windows[row]], now)
+            if stream is not None and stream.hearing.detecting is batch:
+                stream.hearing.detecting = None
+                stream.hearing.on_speech(prob[row, : batch.n_windows[row]], now)
                 self._refresh(stream, now)
 
     def on_step(self, batch: Batch, output: StepOutput, started: float, done: float, now: float) -> None:
@@ -215,7 +215,7 @@ class Pipeline:
 
     def _refresh(self, stream: Stream, now: float) -> None:
         """After anything that happened to a stream: what can it do next?"""
-        if n_windows := stream.windows(now):
+        if n_windows := stream.hearing.windows(now):
             self._hearing[stream.id] = n_windows
         else:
             self._hearing.pop(stream.id, None)

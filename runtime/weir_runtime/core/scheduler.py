@@ -95,13 +95,20 @@ class Scheduler:
 
     # ---- streams
 
-    def refusal(self, stream: str, priority: ClassName, queued: int, now: float) -> Refused | None:
-        """What an opening would be told now; `queued` samples wait in memory."""
-        hard = self.door.refusal(stream, priority, queued, max(self._slowdowns), self._front_s)
+    def refusal(
+        self, stream: str, priority: ClassName, queued: int, now: float, existing: bool = False
+    ) -> Refused | None:
+        """What an opening would be told now; `queued` samples wait in memory. An `existing` stream that goes on here is
+        part of the load already: it only needs room, and an engine that works."""
+        hard = self.door.no_room(stream, priority, queued)
+        if hard is None and not existing:
+            hard = self.door.too_dear(stream, priority, queued, max(self._slowdowns), self._front_s)
         if hard is not None:
             return hard
         if self.breaker.refuses(now):
             return Refused(stream, "breaker", self.breaker.wait_s(now), "the engine fails; it is being tried again")
+        if existing:
+            return None
         if self.door.slots.used >= max(AT_ONCE, GROWTH * self.vitals.usual_streams):
             return Refused(stream, "ramp", RETRY_S, "many streams came at once; what they take must show first")
         if (step := self.rungs.refuses(priority)) is not None:

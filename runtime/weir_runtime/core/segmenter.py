@@ -3,7 +3,8 @@
 Server endpointing: a segment begins `pad` before detected speech (never before the last one's end) and ends at the
 window in which the pause got long enough. Manual: it begins with the first sample and ends where it is told to.
 Too long a segment is cut: manual at exactly the limit, server at the window of least speech in its last two seconds,
-from where the next segment goes on. The detector starts anew after each end (`fresh`).
+from where the next segment goes on. The detector starts anew after each end (`fresh`), and in silence at each new
+`point` that a stream can be resumed from. Those places follow from the audio alone, never from time.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from weir_api.v1alpha1 import Vad
 from weir_runtime.core.hypothesis import Hypothesis
 from weir_runtime.core.vad import SpeechGate
-from weir_runtime.messages import SAMPLE_RATE, FinalReason, StreamOptions
+from weir_runtime.messages import BEGINNING, SAMPLE_RATE, FinalReason, ResumePoint, StreamOptions
 
 WINDOW = 512
 CUT_ZONE = 2 * SAMPLE_RATE
+CHECKPOINT = 5 * SAMPLE_RATE  # between two tellings of the point
+MS = SAMPLE_RATE // 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -39,18 +42,24 @@ class Segment:
     skipped: tuple[str, ...] = ()  # those that the ladder leaves out
     arrived: float = 0.0
     computed: float = 0.0
+    point: ResumePoint = BEGINNING  # behind its end
 
 
 class Segmenter:
-    def __init__(self, vad: Vad, options: StreamOptions) -> None:
-        self.heard = 0  # everything before is judged
+    def __init__(self, vad: Vad, options: StreamOptions, point: ResumePoint) -> None:
+        self.point = point  # where the detector started anew last; its numbers are the agenda's to give
+        self.heard = point.reset  # everything before is judged
         self.fresh = True  # the detector's state starts anew at `heard`
         self.open: Segment | None = None
         self.options = options
         self._pad = vad.pad_ms * SAMPLE_RATE // 1000
         self._gate = SpeechGate(vad.threshold / 100, vad.release / 100, vad.min_speech_ms * SAMPLE_RATE // 1000)
-        self._floor = 0  # no segment begins before
+        self._floor = point.floor  # no segment begins before
+        self._told = point.reset  # where the point was told last
         self._lowest = (2.0, 0)  # probability and end of the window of least speech in the cut zone
+
+        if point.speaking:
+            self._gate.resume(point.reset)
 
     @property
     def keep(self) -> int:
@@ -89,6 +98,28 @@ class Segmenter:
             self._end(self.heard, self.heard, "max_segment", now, 1.0)
         return None
 
+    def checkpoint(self) -> ResumePoint | None:
+        """To be asked after each window and each word of the client: the point, where it is time to tell it."""
+        if self.open is None and self._gate.onset is None and self.heard - self.point.reset >= CHECKPOINT:
+            self._gate.reset()
+            self.fresh, self._told = True, self.heard
+            return self.new_point()
+        if self.heard - self._told >= CHECKPOINT:
+            self._told = self.heard
+            return self.point
+        return None
+
+    def new_point(self, obeyed: int | None = None, speaking: bool = False) -> ResumePoint:
+        """`heard`, where the detector starts anew."""
+        start, floor = self.heard, self._floor
+        from_ = max(floor, start - self._pad) // MS * MS
+        self.point = ResumePoint(from_, start, floor, start if obeyed is None else obeyed, speaking)
+        return self.point
+
+    def lost(self, at: int) -> ResumePoint:
+        """Audio before `at` will not be heard, and the segment goes on behind it: in the middle of speech."""
+        return ResumePoint(at // MS * MS, at, at, max(at, self.heard), speaking=True)
+
     def mark(self, hypothesis: Hypothesis) -> Segment | None:
         """An end will be set here: speech too short to be sure of is taken for speech."""
         if self.open is None and self._gate.onset is not None:
@@ -114,10 +145,14 @@ class Segmenter:
         """New options from `heard` on; an open segment goes on under them."""
         if options.endpointing != self.options.endpointing:
             self.fresh = True
-            if self.open is None:
+            if self.open is None and not self._gate.speaking:
                 self._restart(self.heard)
             else:
                 self._gate.resume(self.heard)
+        if options.max_segment_s != self.options.max_segment_s:
+            self._lowest = (2.0, 0)  # the places where a cut might have come are no longer those, nor kept
+            if self.open is not None:
+                self.open.hold = None
         self.options = options
 
     @property
@@ -148,7 +183,12 @@ class Segmenter:
         assert segment is not None
         segment.end, segment.at, segment.reason, segment.decided = end, max(at, segment.start), reason, now
         segment.confidence = confidence
+        obeyed = self.heard
         self._restart(end)
+        self._told = end
+        segment.point = self.new_point(
+            obeyed, speaking=reason == "max_segment" and self.options.endpointing == "server"
+        )
 
     def _cut(self, hypothesis: Hypothesis, now: float) -> Segment:
         position = self._lowest[1]

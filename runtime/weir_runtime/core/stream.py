@@ -1,13 +1,10 @@
-"""One stream: its audio, its markers, what of it goes to the detector and what to the engine.
+"""One stream: its audio, what of it is heard (hearing.py) and what of that goes to the engine.
 
-Rules: markers (finalize, clear, configure, close) act at the sample where they came (a configure at the border of a
-window); at most one chunk is queued or with the engine, at most one run of windows with the detector.
+Rules: at most one chunk is queued or with the engine; a segment keeps to its end what it begins with.
 """
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import assert_never
+from dataclasses import replace
 
 from weir_api.policy import Treatment, larger_mode, smaller_variant
 from weir_api.v1alpha1 import Vad
@@ -15,40 +12,25 @@ from weir_runtime.core.agenda import Agenda
 from weir_runtime.core.audio_buffer import AudioBuffer
 from weir_runtime.core.fair_queue import Chunk, Group
 from weir_runtime.core.grid import FRAME, chunk_samples, used_samples
+from weir_runtime.core.hearing import Hearing
 from weir_runtime.core.hypothesis import Hypothesis
-from weir_runtime.core.segmenter import WINDOW, Segment, Segmenter
+from weir_runtime.core.markers import Marker
+from weir_runtime.core.pace import Pace
+from weir_runtime.core.segmenter import Segment
 from weir_runtime.core.values import Floats, VariantInfo
 from weir_runtime.messages import (
-    SAMPLE_RATE,
-    Clear,
-    Cleared,
-    Close,
-    Closed,
-    Configure,
-    Configured,
+    BEGINNING,
     ErrorCode,
     Failed,
-    Finalize,
-    Finalized,
     Open,
     QualityChanged,
     StreamOptions,
     ToFront,
 )
 
-FASTEST = 1.05 * SAMPLE_RATE  # samples per second of a client's clock that still is a microphone's
 BEST_EFFORT_S = 2.0  # that a stream without a promise may wait to be heard, where others wait too
-BURST_S = 1.0  # that a network may hold back and then deliver at once
 LATENCY_MODES = {"low": 2, "balanced": 7, "accurate": 14}
 Variants = Mapping[str, VariantInfo]
-Marker = Configure | Finalize | Clear | Close
-
-
-@dataclass(frozen=True, slots=True)
-class _Marked:
-    position: int
-    came: float
-    marker: Marker
 
 
 class Stream:
@@ -63,19 +45,19 @@ class Stream:
         self.promise_s = promise_s
         self._variants, self._own = variants, variants[opened.variant]
         self._serving = self._own  # the variant of segments that begin now
-        self._paced = now  # when the audio so far would have arrived, sent as it was spoken
-        self.audio = AudioBuffer()
-        self.agenda = Agenda(opened.stream)
-        self.detecting: object | None = None  # the run of windows that is with the detector
+        self._pace = Pace(now, opened.resume is not None)
+        point = opened.resume or BEGINNING
+        self._begin = point.from_
+        self.audio = AudioBuffer(point.from_)
+        self.agenda = Agenda(opened.stream, point)
         self.chunk: Chunk | None = None  # queued, or with the engine
         self.encoded = 0  # samples given to the encoder
         self._chunks = 0
-        self._segmenter = Segmenter(vad, opened.options)
-        self._markers: deque[_Marked] = deque()
+        self.hearing = Hearing(opened, vad, self.audio, self.agenda, self._new_text, self._on_begin)
 
     @property
     def options(self) -> StreamOptions:
-        return self._segmenter.options
+        return self.hearing.segmenter.options
 
     @property
     def closed(self) -> bool:
@@ -84,7 +66,12 @@ class Stream:
     @property
     def waiting(self) -> int:
         """Samples that are not consumed yet."""
-        return self.audio.end - self.agenda.consumed
+        return max(0, self.audio.end - self.agenda.consumed)
+
+    @property
+    def consumed(self) -> int:
+        """Samples that are, of those that came on this connection."""
+        return self.agenda.consumed - self._begin
 
     def take_events(self) -> list[ToFront]:
         return self.agenda.take_events()
@@ -92,112 +79,40 @@ class Stream:
     # ---- what comes from the client
 
     def on_audio(self, pcm: Floats, arrived: float) -> None:
-        """Audio far ahead of real time counts as if it were not: who sends a file has no claim to an answer at once."""
         if len(pcm) and not self.ending:
-            self._paced = max(arrived, self._paced + len(pcm) / FASTEST)
-            self.audio.append(pcm, arrived if self._paced - arrived < BURST_S else self._paced)
+            self.audio.append(pcm, self._pace.arrival(len(pcm), arrived))
 
     def on_marker(self, marker: Marker, now: float) -> None:
-        if not self.ending:
-            self._markers.append(_Marked(self.audio.end, now, marker))
+        self.hearing.markers.put(self.audio.end, marker, now)
 
     @property
     def ending(self) -> bool:
         """Its end is set: nothing more is taken."""
-        return bool(self._markers) and isinstance(self._markers[-1].marker, Close)
-
-    # ---- voice activity
-
-    def windows(self, now: float) -> int:
-        """How many windows the detector could judge now; markers and unjudged modes are dealt with on the way."""
-        while self.detecting is None:
-            end, heard = self._hearable, self._segmenter.heard
-            if self.options.endpointing == "manual" and heard < end:
-                self._add(self._segmenter.pass_by(end, self._hypothesis(), now))
-                continue
-            whole = (end - heard) // WINDOW
-            if whole:
-                return whole
-            if not self._markers:
-                return 0
-            if heard < end and not isinstance(self._markers[0].marker, Configure):
-                return 1  # a partial window, filled up with zeros
-            self._obey(self._markers.popleft())
-        return 0
+        return self.hearing.markers.ending
 
     @property
     def hear_by(self) -> float:
         """When the first window that is not judged yet should be, since the answer is promised soon behind it."""
         patience_s = BEST_EFFORT_S if self.promise_s is None else self.promise_s
-        return self.audio.arrival(self._segmenter.heard + 1) + patience_s
-
-    def fill_windows(self, into: Floats) -> int:
-        """Write the next windows into `into` [n * 512], zeros behind the last sample; returns how many are meant."""
-        n_samples = min(self._hearable - self._segmenter.heard, len(into))
-        self.audio.read(self._segmenter.heard, into[:n_samples])
-        return max(1, n_samples // WINDOW)
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the detector's state starts anew before the next window."""
-        return self._segmenter.fresh
-
-    def on_speech(self, probs: Floats, now: float) -> None:
-        """The detector's word on the windows it was given; what follows a new start is asked again."""
-        for n, prob in enumerate(probs):
-            if n and self.fresh:
-                break
-            n_samples = min(WINDOW, self._hearable - self._segmenter.heard)
-            self._add(self._segmenter.hear(float(prob), n_samples, self._hypothesis(), now))
-
-    @property
-    def _hearable(self) -> int:
-        """The sample up to which nothing stands in the way."""
-        return self._markers[0].position if self._markers else self.audio.end
-
-    def _hypothesis(self) -> Hypothesis:
-        return Hypothesis(self._serving.vocabulary)
-
-    def _add(self, segment: Segment | None) -> None:
-        """A segment begins: it keeps to its end what it begins with."""
-        if segment is not None:
-            wanted = self.options.stages
-            segment.variant = self._serving.name
-            segment.stages, segment.skipped = (wanted, ()) if self.treatment.stages else ((), wanted)
-            self.agenda.add(segment)
-
-    def _obey(self, marked: _Marked) -> None:
-        marker, segmenter = marked.marker, self._segmenter
-        match marker:
-            case Configure():
-                segmenter.configure(marker.options)
-                if not marker.options.interim:
-                    self.agenda.interim_due = None
-                self.agenda.add(Configured(self.id, 0, marker.id, segmenter.heard))
-            case Clear():
-                dropped = segmenter.drop()
-                if dropped is not None:
-                    self.agenda.drop(dropped)
-                self.agenda.add(Cleared(self.id, 0, marker.id))
-            case Finalize():
-                self._add(segmenter.mark(self._hypothesis()))
-                ended = segmenter.end("finalize", marked.came)
-                self.agenda.add(Finalized(self.id, 0, marker.id, empty=not ended))
-            case Close():
-                self._add(segmenter.mark(self._hypothesis()))
-                segmenter.end(marker.final_reason, marked.came)
-                self.agenda.add(Closed(self.id, 0, marker.reason, 0, None))
-            case other:
-                assert_never(other)
+        return self.audio.arrival(self.hearing.segmenter.heard + 1) + patience_s
 
     # ---- segments, in order
 
+    def _new_text(self) -> Hypothesis:
+        return Hypothesis(self._serving.vocabulary)
+
+    def _on_begin(self, segment: Segment) -> None:
+        wanted = self.options.stages
+        segment.variant = self._serving.name
+        segment.stages, segment.skipped = (wanted, ()) if self.treatment.stages else ((), wanted)
+        self.agenda.add(segment)
+
     def advance(self, now: float) -> None:
         """Say what is ready to be said, and let go of audio that nobody needs any more."""
-        self.agenda.heard = heard = self._segmenter.heard
+        self.agenda.heard = heard = min(self.hearing.segmenter.heard, self.audio.end)
         self.agenda.advance(None if self.chunk is None else self.chunk.segment, now)
         first = self.agenda.first_segment
-        self.audio.trim(min(self._segmenter.keep, heard if first is None else min(first.fed, heard)))
+        self.audio.trim(min(self.hearing.segmenter.keep, heard if first is None else min(first.fed, heard)))
 
     # ---- what the ladder does to it
 
@@ -227,7 +142,7 @@ class Stream:
         head = self.agenda.head
         if self.chunk is not None or head is None:
             return None
-        mode, heard = self._mode(self._variants[head.variant], self.treatment.chunk_ms), self._segmenter.heard
+        mode, heard = self._mode(self._variants[head.variant], self.treatment.chunk_ms), self.hearing.segmenter.heard
         wanted = chunk_samples(mode, head.frames == 0)
         there = (heard if head.end is None else head.end) - head.fed
         last = head.end is not None and there <= wanted
@@ -260,7 +175,7 @@ class Stream:
     def _arrival(self, head: Segment, end: int, last: bool) -> float:
         """When everything had come that a chunk up to `end` waited for: its samples, the speech that opened the
         segment, the pause or the word that ended it."""
-        needed = max(end, head.opened, self._segmenter.heard if last else 0)
+        needed = max(end, head.opened, self.hearing.segmenter.heard if last else 0)
         arrived = max(self._shrunk, self.audio.arrival(min(needed, self.audio.end)))
         return max(arrived, head.decided) if last and head.reason != "endpoint" else arrived
 
@@ -289,11 +204,13 @@ class Stream:
             return
         self.agenda.say(Failed(self.id, self.agenda.consumed, code, detail, False, chunk.start, chunk.end))
         at = chunk.end
-        text = Hypothesis(self._variants[head.variant].vocabulary)
+        text, point = Hypothesis(self._variants[head.variant].vocabulary), self.hearing.segmenter.lost(at)
         rest = replace(head, start=at, onset=at, fed=at, frames=0, number=None, rev=0, arrived=0.0, hypothesis=text)
-        if head is self._segmenter.open:
-            self._segmenter.open = rest
+        if head is self.hearing.segmenter.open:
+            self.hearing.segmenter.open = rest
+            self.hearing.segmenter.point = point
         if head.end is None or head.end > at:
             self.agenda.insert_after_head(rest)
+            head.point = point
         head.end, head.at, head.fed = at, max(head.onset, chunk.start), at
         head.decided, head.end_told = now, True

@@ -24,12 +24,12 @@ class Tally:
 
     def forget(self, stream: Stream) -> None:
         self.waiting -= self._of_stream.pop(stream.id, 0)
-        self._consumed += stream.agenda.consumed
+        self._consumed += stream.consumed
         self._encoded += stream.encoded
 
     def load(self, streams: Collection[Stream], scheduler: Scheduler, now: float) -> Load:
         window, (rung, rung_name) = scheduler.window(), scheduler.shown
-        consumed = self._consumed + sum(stream.agenda.consumed for stream in streams)
+        consumed = self._consumed + sum(stream.consumed for stream in streams)
         encoded = self._encoded + sum(stream.encoded for stream in streams)
         return Load(
             streams=len(streams),

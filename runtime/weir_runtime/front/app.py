@@ -50,7 +50,9 @@ def public_routes(door: Door, samples: Path) -> APIRouter:
     async def admission(request: Request) -> Response:
         """What a stream with this query would be answered: a browser does not tell a page why an upgrade failed."""
         wanted = read_request(request, door)
-        return wanted.response() if isinstance(wanted, Rejection) else door.admission_response(wanted.priority)
+        if isinstance(wanted, Rejection):
+            return wanted.response()
+        return door.admission_response(wanted.priority, wanted.existing)
 
     @router.api_route("/v1/samples", methods=READ)
     async def list_samples() -> Response:

@@ -30,16 +30,16 @@ from weir_runtime.front.events import (
     Ping,
     Pong,
     Problem,
-    Ready,
     Sound,
 )
 from weir_runtime.front.handshake import Request, read_request
 from weir_runtime.front.observer import StreamRecord
 from weir_runtime.front.outbox import Outbox
+from weir_runtime.front.resume import Ticket
 from weir_runtime.front.session import Session
 from weir_runtime.front.timers import Due, Timers
 from weir_runtime.front.watched_socket import socket_of
-from weir_runtime.messages import SAMPLE_RATE, Closed, Open, Progress, Refused, ToFront
+from weir_runtime.messages import SAMPLE_RATE, Closed, Progress, Refused, ResumePoint, ToFront
 
 TICK_S = 1.0
 GOODBYE_S = 2.0  # for the client's half of the closing handshake
@@ -52,7 +52,7 @@ async def serve_stream(websocket: WebSocket, door: Door) -> None:
     """Answer one request for `/v1/stream`: refuse it, or serve it to its end."""
     asked = door.link.clock()
     request = read_request(websocket, door)
-    rejection = request if isinstance(request, Rejection) else door.refusal(request.priority)
+    rejection = request if isinstance(request, Rejection) else door.refusal(request.priority, request.existing)
     if rejection is not None:
         await door.deny(websocket, rejection, asked)
         return
@@ -65,24 +65,23 @@ class Connection:
         stream = f"s_{uuid4().hex[:16]}"
         self._websocket, self._socket, self._door, self._request = websocket, socket_of(websocket.scope), door, request
         self._outbox = Outbox()
-        self._session = Session(door.link, stream, request.options, request.variant, self._outbox.put)
-        self._adapter = NativeAdapter(request.options, request.variant.language)
-        self._record = StreamRecord(stream, request.priority, request.variant.name, asked, request.tenant)
+        point, model, session = request.point, request.variant.name, request.session or stream
+        self._session = Session(door.link, stream, request.options, request.variant, self._outbox.put, point)
+        self._ticket = Ticket(door.tokens, session, request.tenant, request.priority, model)
+        self._adapter = NativeAdapter(request.options, request.variant.language, self._issue, request.seq)
+        self._record = StreamRecord(stream, request.priority, model, asked, request.tenant, request.session)
         self._limits = door.spec.admission  # as this stream is told them; a live change is for those that come later
         self._timers = Timers(self._limits, asked)
         self._room, self._gone = asyncio.Event(), asyncio.Event()
         self._slowed = False
-        self._charged = 0  # samples that the tenant's quota has counted
+        self._charged = point.from_  # samples that the tenant's quota has counted
         self._lagging_told = float("-inf")
         self._refused: Refused | None = None
         self._reason = "vanished"
 
     async def serve(self) -> None:
         door, request, session = self._door, self._request, self._session
-        options, high_rate = request.options.recognition, request.options.sample_rate > SAMPLE_RATE
-        variant = request.variant.name
-        opening = Open(session.stream, request.priority, request.tenant, variant, options, high_rate)
-        door.link.open(opening, self._on_event)
+        door.link.open(request.opening(session.stream), self._on_event)
         if self._refused is not None:
             rejection = door.rejection(self._refused, request.priority)
             await door.deny(self._websocket, rejection, self._record.asked)
@@ -101,7 +100,7 @@ class Connection:
             session.abort()
             self._charge()
             door.access.closed(request.tenant)
-            consumed_s = session.consumed / SAMPLE_RATE
+            consumed_s = (session.consumed - request.point.from_) / SAMPLE_RATE
             door.observer.closed(self._record, self._reason, consumed_s, door.link.clock())
             door.leave(self)
 
@@ -117,17 +116,9 @@ class Connection:
             await asyncio.gather(*beside, return_exceptions=True)
 
     def _greet(self) -> None:
-        limits, request = self._limits, self._request
-        told = {
-            "idle_s": limits.idle_seconds,
-            "session_s": limits.max_session_seconds,
-            "max_frame_bytes": limits.max_frame_bytes,
-            "max_lead_s": limits.max_lead_seconds,
-        }
-        rate, variant = request.options.sample_rate, request.variant
         degraded = self._session.degraded  # `warning` with the details waits already
-        self._outbox.put_first(Ready(0, self._session.stream, variant.name, variant.language, rate, told, degraded))
-        for name in request.ignored:
+        self._outbox.put_first(self._request.ready(self._ticket.session, self._limits, degraded))
+        for name in self._request.ignored:
             self._session.unknown(name)
 
     # ---- what comes in
@@ -214,6 +205,9 @@ class Connection:
             self._adapter.goodbye = name
             self._outbox.clear()
             self._session.abort()
+
+    def _issue(self, point: ResumePoint, seq: int, shed: bool) -> str:
+        return self._ticket.issue(point, self._session.options_at(point), seq, shed)
 
     def _charge(self) -> None:
         """Let the tenant's quota count the audio that came since the last time."""

@@ -19,6 +19,7 @@ from weir_runtime.front.access import Access
 from weir_runtime.front.link import CoreLink
 from weir_runtime.front.observer import Observer
 from weir_runtime.front.options import Options, default_options
+from weir_runtime.front.resume import Tokens
 from weir_runtime.messages import Refused
 
 JITTER = 0.5  # of the stated wait, so that refused clients do not come back together
@@ -61,9 +62,16 @@ class Door:
     """What every connection of a front shares."""
 
     def __init__(
-        self, link: CoreLink, spec: StreamingPipelineSpec, observer: Observer, access: Access, loopback: bool
+        self,
+        link: CoreLink,
+        spec: StreamingPipelineSpec,
+        observer: Observer,
+        access: Access,
+        tokens: Tokens,
+        loopback: bool,
     ) -> None:
-        self.link, self.spec, self.observer, self.access, self.loopback = link, spec, observer, access, loopback
+        self.link, self.spec, self.observer, self.loopback = link, spec, observer, loopback
+        self.access, self.tokens = access, tokens
         self.classes = tuple(entry.name for entry in spec.priority_classes)  # that are offered
         self.defaults: Options = default_options(spec.stages)
         self.state: Literal["ready", "draining"] = "ready"
@@ -93,11 +101,11 @@ class Door:
         if not self._guests:
             self._empty.set()
 
-    def refusal(self, priority: ClassName) -> Rejection | None:
-        """Why a stream of this class would not be let in now."""
+    def refusal(self, priority: ClassName, existing: bool) -> Rejection | None:
+        """Why a stream of this class would not be let in now; an `existing` one goes on here."""
         if self.state == "draining":
             return self.rejection(Refused("", "draining", 5.0), priority)
-        refused = self.link.refusal(priority)
+        refused = self.link.refusal(priority, existing)
         return None if refused is None else self.rejection(refused, priority)
 
     def rejection(self, refused: Refused, priority: ClassName) -> Rejection:
@@ -117,9 +125,9 @@ class Door:
         reason = str(rejection.more.get("reason", rejection.error))
         self.observer.refused(rejection.priority, reason, self.link.clock() - asked)
 
-    def admission_response(self, priority: ClassName) -> JSONResponse:
+    def admission_response(self, priority: ClassName, existing: bool) -> JSONResponse:
         """What `GET /v1/admission` answers: 200, or the 503 that a stream would get."""
-        refused = self.refusal(priority)
+        refused = self.refusal(priority, existing)
         return JSONResponse({"admitted": True, "class": priority}) if refused is None else refused.response()
 
     def begin_drain(self, grace_s: float) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from weir_runtime.front.options import Options
 from weir_runtime.messages import (
+    Checkpoint,
     Cleared,
     Closed,
     Configured,
@@ -19,6 +20,7 @@ from weir_runtime.messages import (
     Final,
     Finalized,
     Interim,
+    ResumePoint,
     SpeechStarted,
     WarningCode,
 )
@@ -35,6 +37,8 @@ class Ready:
     sample_rate: int
     limits: Mapping[str, int]
     degraded: bool  # the ladder takes something from this stream
+    point: ResumePoint  # where it begins
+    resumed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ SessionEvent = (
     | Interim
     | Endpoint
     | Final
+    | Checkpoint
     | Finalized
     | Cleared
     | Failed

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from weir_api.degradation import ClassName
+from weir_api.v1alpha1 import Admission
 from weir_runtime.core.values import VariantInfo
 from weir_runtime.front.access import key_of
 from weir_runtime.front.adapters.native import SUBPROTOCOL
 from weir_runtime.front.door import Door, Rejection
+from weir_runtime.front.events import Ready
 from weir_runtime.front.keys import ANONYMOUS, Grant
 from weir_runtime.front.options import BEFORE_UPGRADE, OptionError, Options, change
 from weir_runtime.front.origin import origin_allowed
+from weir_runtime.front.resume import WINDOW_S, Saved, token_of
+from weir_runtime.messages import BEGINNING, SAMPLE_RATE, Open, ResumePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,67 @@ class Request:
     ignored: tuple[str, ...]  # options that nobody knows
     subprotocol: str | None
     traceparent: str | None
+    saved: Saved | None  # the stream that it goes on with
+
+    @property
+    def existing(self) -> bool:
+        """Whether it counts as one of the streams that there are; one that was shed comes back as a new one."""
+        return self.saved is not None and not self.saved.shed
+
+    @property
+    def point(self) -> ResumePoint:
+        """Where it begins."""
+        return BEGINNING if self.saved is None else self.saved.point
+
+    @property
+    def session(self) -> str:
+        """The session that it goes on with; empty for a new one."""
+        return "" if self.saved is None else self.saved.session
+
+    @property
+    def seq(self) -> int:
+        """Number of its first event."""
+        return 0 if self.saved is None else self.saved.seq
+
+    def ready(self, session: str, limits: Admission, degraded: bool) -> Ready:
+        """Its first event."""
+        told = {
+            "idle_s": limits.idle_seconds,
+            "session_s": limits.max_session_seconds,
+            "max_frame_bytes": limits.max_frame_bytes,
+            "max_lead_s": limits.max_lead_seconds,
+        }
+        variant, point = self.variant, self.point
+        return Ready(
+            audio=point.from_,
+            session=session,
+            model=variant.name,
+            language=variant.language,
+            sample_rate=self.options.sample_rate,
+            limits=told,
+            degraded=degraded,
+            point=point,
+            resumed=self.saved is not None,
+        )
+
+    def opening(self, stream: str) -> Open:
+        """What the core is told; it knows the stream by a name that is new for each connection, since the one before
+        may not be gone yet."""
+        high_rate = self.options.sample_rate > SAMPLE_RATE
+        return Open(
+            stream,
+            self.priority,
+            self.tenant,
+            self.variant.name,
+            self.options.recognition,
+            high_rate,
+            None if self.saved is None else self.saved.point,
+            self.existing,
+        )
 
 
 def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
-    """What the client wants, or why it cannot have it (400, 401, 403, 404, 429)."""
+    """What the client wants, or why it cannot have it (400, 401, 403, 404, 410, 429)."""
     headers, query = asked.headers, asked.query_params
     if not origin_allowed(headers.get("origin"), headers.get("host"), door.spec.serving.allowed_origins, door.loopback):
         fix = "add it to spec.serving.allowedOrigins"
@@ -41,25 +102,47 @@ def read_request(asked: HTTPConnection, door: Door) -> Request | Rejection:
         return grant
     if offered and SUBPROTOCOL not in offered:
         return _invalid("subprotocol", f"{SUBPROTOCOL} is not among those offered", f"offer {SUBPROTOCOL}")
+    saved = _saved(token_of(headers, query, offered), grant, door)
+    if isinstance(saved, Rejection):
+        return saved
+    if named is None and saved is not None:
+        named = _offered(saved.priority, door)
     priority = _priority(named, grant, door)
-    variant = _variant(query.get("model") or headers.get("weir-model"), door.link.variants)
+    variant = _variant(query.get("model") or headers.get("weir-model"), saved, door.link.variants)
     for found in (priority, variant):
         if isinstance(found, Rejection):
             return found
     assert not isinstance(priority, Rejection)
     assert not isinstance(variant, Rejection)
-    if "resume" in query or "weir-resume" in headers or any(name.startswith("resume.") for name in offered):
-        return _invalid("resume", "sessions cannot be resumed on this server", "leave it out", "unsupported_option")
     wanted = {name: value for name, value in query.items() if name not in BEFORE_UPGRADE}
+    before = door.defaults if saved is None else saved.options(door.defaults.offered)
     try:
-        options, ignored = change(door.defaults, wanted, language=variant.language)
+        options, ignored = change(before, wanted, language=variant.language)
     except OptionError as error:
         return _invalid(error.field, error.message, error.fix, error.code)
     over = _over_quota(grant, priority, door)
     if over is not None:
         return over
     protocol = SUBPROTOCOL if offered else None
-    return Request(priority, grant.tenant, variant, options, ignored, protocol, headers.get("traceparent"))
+    return Request(priority, grant.tenant, variant, options, ignored, protocol, headers.get("traceparent"), saved)
+
+
+def _saved(token: str | None, grant: Grant, door: Door) -> Saved | Rejection | None:
+    """The stream to go on with, None where a new one is wanted."""
+    if token is None:
+        return None
+    again = "open a new stream without it"
+    match door.tokens.open(token):
+        case "invalid":
+            return Rejection(400, "resume_invalid", "resume: no token of this server", again, {"field": "resume"})
+        case "expired":
+            message = f"resume: the token is older than {WINDOW_S} s"
+            return Rejection(410, "resume_expired", message, again, {"field": "resume"})
+        case saved if saved.tenant != grant.tenant:
+            fix = "send the key that the stream was opened with, or another of its tenant"
+            return Rejection(403, "resume_foreign", "resume: another tenant's stream", fix, {"field": "resume"})
+        case saved:
+            return saved
 
 
 def _grant(key: str | None, named: str | None, door: Door) -> Grant | Rejection:
@@ -110,9 +193,11 @@ def _over_quota(grant: Grant, priority: ClassName, door: Door) -> Rejection | No
     return Rejection(429, "quota", message, fix, more, exceeded.retry_after_s, priority)
 
 
-def _variant(name: str | None, variants: Mapping[str, VariantInfo]) -> VariantInfo | Rejection:
+def _variant(name: str | None, saved: Saved | None, variants: Mapping[str, VariantInfo]) -> VariantInfo | Rejection:
+    """A stream that goes on here is heard by another model where its own is not served."""
     if name is None:
-        return next(iter(variants.values()))
+        default = next(iter(variants.values()))
+        return default if saved is None else variants.get(saved.model, default)
     if name in variants:
         return variants[name]
     fix = f"one of {', '.join(variants)}"

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 
-from weir_runtime.front.options import Encoding, Options
-from weir_runtime.front.wav import Undecodable, WavFormat, read_header
+from weir_runtime.front.options import Options
 from weir_runtime.messages import SAMPLE_RATE, Samples, WarningCode
+from weir_runtime.wav import WIDTH, Encoding, Undecodable, WavFormat, read_header
 
 SNIFF = 12
 CONTAINERS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM or Matroska"}
@@ -22,7 +22,6 @@ BEST = "HQ"  # soxr's names; its QQ lets tones above 8 kHz through, which costs 
 CHEAP = "QQ"
 LOUDEST = 1000.0  # a float sample beyond this is no audio: other bytes are taken for floats
 EMPTY = np.zeros(0, np.float32)
-WIDTH: dict[Encoding, int] = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,7 @@ class Ingest:
     """One stream's decoder; `on_notice(code, detail)` hears of what the client should know."""
 
     def __init__(self, options: Options, on_notice: Callable[[WarningCode, str], None]) -> None:
+        self.header: WavFormat | None = None  # one that was read; whoever takes note of it takes it away
         self._form = _Form(options.encoding, options.sample_rate, options.channels)
         self._on_notice = on_notice
         self._head: bytes | None = b""  # bytes not yet looked at for a header; None: looked at
@@ -138,7 +138,7 @@ class Ingest:
         if form != self._form:
             detail = f"the WAV header says {form}, the client said {self._form}: the header holds"
             self._on_notice("header_differs", detail)
-        self._form, self._left = form, found.data_bytes
+        self._form, self._left, self.header = form, found.data_bytes, found
         self._resampler = self._new_resampler()
 
     def _new_resampler(self) -> soxr.ResampleStream | None:

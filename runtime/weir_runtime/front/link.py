@@ -31,8 +31,8 @@ class CoreLink(Protocol):
     def load(self) -> Load:
         """The newest snapshot."""
 
-    def refusal(self, priority: ClassName) -> Refused | None:
-        """What an `Open` of this class would be told now: None if it would be taken."""
+    def refusal(self, priority: ClassName, existing: bool) -> Refused | None:
+        """What such an `Open` would be told now: None if it would be taken."""
 
     def report(self) -> LoadReport:
         """The newest load report, as far as the core knows it."""

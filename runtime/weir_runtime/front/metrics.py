@@ -24,6 +24,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         r = self.registry
         self.opened = Counter("weir_streams_opened", "Streams taken.", ["class"], registry=r)
+        self.resumed = Counter("weir_streams_resumed", "Of those taken, those that go on.", ["class"], registry=r)
         self.closed = Counter("weir_streams_closed", "Streams ended, by reason.", ["class", "reason"], registry=r)
         self.refused = Counter("weir_refusals", "Streams refused before the upgrade.", ["class", "reason"], registry=r)
         self.refusal = Histogram(

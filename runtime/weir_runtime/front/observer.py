@@ -26,6 +26,7 @@ class StreamRecord:
     model: str
     asked: float  # when the request came
     tenant: str = ""
+    session: str = ""  # that it goes on with; empty: its own
     first_audio: float | None = None
     first_text: bool = False
 
@@ -47,6 +48,9 @@ class Observer:
         if self._tracer is not None:
             self._tracer.opened(record.stream, record.priority, traceparent)
         named = {"class": record.priority, "tenant": record.tenant}
+        if record.session:
+            self.metrics.resumed.labels(record.priority).inc()
+            named["session"] = record.session
         log(logging.INFO, "stream opened", stream=record.stream, model=record.model, **named)
 
     def received(self, record: StreamRecord, n_bytes: int, now: float) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 from weir_api.v1alpha1 import Stages
 from weir_runtime.messages import ErrorCode, Latency, StreamOptions
+from weir_runtime.wav import Encoding
 
-Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 RATES = (4000, 192_000)
 BEFORE_UPGRADE = ("class", "model", "resume")

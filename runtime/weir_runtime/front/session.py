@@ -7,6 +7,7 @@ was sent, and `Closed` is the last event.
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from weir_runtime.core.values import VariantInfo
@@ -14,11 +15,12 @@ from weir_runtime.front.events import Applied, Notice, Problem, SessionEvent
 from weir_runtime.front.ingest import Ingest
 from weir_runtime.front.link import CoreLink
 from weir_runtime.front.options import START_ONLY, OptionError, Options, change
-from weir_runtime.front.wav import Undecodable
 from weir_runtime.messages import (
+    BEGINNING,
     SAMPLE_RATE,
     Audio,
     Cancel,
+    Checkpoint,
     Clear,
     Close,
     Closed,
@@ -26,39 +28,60 @@ from weir_runtime.messages import (
     Configure,
     Configured,
     ErrorCode,
+    Final,
     Finalize,
     FinalReason,
     Opened,
     Progress,
     QualityChanged,
     Refused,
+    ResumePoint,
     Samples,
     ToFront,
     WarningCode,
 )
+from weir_runtime.wav import Undecodable, WavFormat
 
 Emit = Callable[[SessionEvent], None]
 
 
 class Session:
-    """`problem` is the fatal error, if one ended it; `consumed` and `sent` count samples at 16 kHz."""
+    """`problem` is the fatal error, if one ended it; `consumed` and `sent` count samples at 16 kHz since the first one
+    of the session, which goes on from `point`."""
 
-    def __init__(self, link: CoreLink, stream: str, options: Options, variant: VariantInfo, emit: Emit) -> None:
+    def __init__(
+        self,
+        link: CoreLink,
+        stream: str,
+        options: Options,
+        variant: VariantInfo,
+        emit: Emit,
+        point: ResumePoint = BEGINNING,
+    ) -> None:
         self.stream, self.options = stream, options
         self.problem: Problem | None = None
         self.closing = False  # the end is on its way: nothing more is read
         self.closed = False
         self.degraded = False  # the ladder takes something from this stream
-        self.consumed = self.sent = 0
+        self.consumed = self.sent = point.from_
         self._link, self._language, self._emit = link, variant.language, emit
         self._ingest = Ingest(options, self.notice)
         # of each configure that the core has not answered: what it made of the options, and the names nobody knows
         self._changes: deque[tuple[Options, tuple[str, ...]]] = deque()
+        self._in_force = options  # as far as the core has told
+        # points whose token may still have to be made, oldest first, each with the options in force there
+        self._points: deque[tuple[ResumePoint, Options]] = deque([(point, options)])
 
     @property
     def lead_s(self) -> float:
         """Audio that was sent and is not consumed yet."""
         return (self.sent - self.consumed) / SAMPLE_RATE
+
+    def options_at(self, point: ResumePoint) -> Options:
+        """What was in force at a point that an event names; events are asked about in their order."""
+        while self._points[0][0] != point:
+            self._points.popleft()
+        return self._points[0][1]
 
     # ---- what the client wants
 
@@ -136,13 +159,26 @@ class Session:
             case QualityChanged():
                 self._bend(event)
             case Configured():
-                self._emit(Applied(event, *self._changes.popleft()))
+                self._in_force, ignored = self._changes.popleft()
+                self._emit(Applied(event, self._in_force, ignored))
+            case Final(point=point) | Checkpoint(point=point):
+                self._note(point)
+                self._emit(event)
             case Closed():
-                self.closed = self.closing = True
-                reason = event.reason if self.problem is None else "error"
-                self._emit(Closed(event.stream, event.audio, reason, event.segments, event.last_final))
+                self._close(event)
             case _:
                 self._emit(event)
+
+    def _note(self, point: ResumePoint) -> None:
+        if point != self._points[-1][0]:
+            self._points.append((point, self._in_force))
+
+    def _close(self, event: Closed) -> None:
+        self.closed = self.closing = True
+        reason, point = (event.reason, event.point) if self.problem is None else ("error", None)
+        if point is not None:
+            self._note(point)
+        self._emit(Closed(event.stream, event.audio, reason, event.segments, event.last_final, point))
 
     def _bend(self, event: QualityChanged) -> None:
         """The ladder has moved: do the front's part of it, and tell the client."""
@@ -166,7 +202,19 @@ class Session:
         except Undecodable as error:
             self.fail("undecodable", str(error), name=name)
             return False
+        if self._ingest.header is not None:
+            self._believe(self._ingest.header)
         if len(samples) and not self.closing:
             self.sent += len(samples)
             self._link.send(Audio(self.stream, samples, arrived))
         return True
+
+    def _believe(self, found: WavFormat) -> None:
+        """The form that a container's header names is the stream's from here on, as if the client had named it."""
+
+        def with_form(options: Options) -> Options:
+            return replace(options, encoding=found.encoding, channels=found.channels, sample_rate=found.sample_rate)
+
+        self._ingest.header = None
+        self.options, self._in_force = with_form(self.options), with_form(self._in_force)
+        self._changes = deque((with_form(options), ignored) for options, ignored in self._changes)

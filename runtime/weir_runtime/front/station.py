@@ -16,6 +16,9 @@ class Station:
     pipeline_uid: str = ""
     pod_uid: str = ""
     operator_key: Path | None = None  # file of the public key that orders are signed with; None: no orders are taken
+    resume_key: Path | None = (
+        None  # file of the keys of resume tokens; None: they are worth something in this process only
+    )
     started_at: float = field(default_factory=time)  # Unix seconds
     revision: str = ""
     load_s: float = 0.0  # that loading the models took

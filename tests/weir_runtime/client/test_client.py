@@ -79,7 +79,7 @@ async def test_garbage_is_another_protocol(said):
 async def test_a_close_code_without_closed_is_told():
     async with scripted(lambda socket: socket.close(1013, "overloaded")) as url:
         with pytest.raises(StreamClosed, match="overloaded") as caught:
-            await read(url)
+            await read(url, resume_s=0)
     assert caught.value.code == 1013
 
 
@@ -89,14 +89,14 @@ async def test_a_broken_connection_is_lost():
 
     async with scripted(script) as url:
         with pytest.raises(ConnectionLost, match="broke"):
-            await read(url)
+            await read(url, resume_s=0)
 
 
 async def test_a_silent_server_is_dead(monkeypatch):
     monkeypatch.setattr("weir_runtime.client.request.DEAD_S", 0.1)
     async with scripted(lambda socket: socket.wait_closed()) as url:
         with pytest.raises(ConnectionLost, match="nothing heard"):
-            await read(url)
+            await read(url, resume_s=0)
 
 
 async def test_nobody_there():
@@ -145,7 +145,7 @@ async def test_what_is_sent_is_the_protocol():
             if heard[-1] == {"type": "cancel"}:
                 await close_politely(socket)
 
-    async with scripted(script) as url, AsyncClient(url, key="k").stream() as stream:
+    async with scripted(script) as url, AsyncClient(url, key="k", resume_s=0).stream() as stream:
         await stream.send(bytes(70_000))
         await stream.configure(tag="c", endpointing={"mode": "manual"})
         await stream.finalize("f")

@@ -125,3 +125,9 @@ def test_costs_do_not_add_up_over_a_long_life():
             door.close(slot, "batch")
     filled(door, *["batch"] * 9)
     assert reason(door, "interactive") is None, "ten times 0.1 is what the device can do"
+
+
+def test_a_thread_of_the_sockets_that_is_full_is_no_want_of_room():
+    door = doorkeeper()
+    assert door.refusal("s", "standard", 0, front_s=1.0).reason == "front"
+    assert door.no_room("s", "standard", 0) is None

@@ -48,7 +48,7 @@ def test_silence_is_never_sent_to_the_engine_but_the_pad_is():
 
 def test_silence_alone_gives_no_segment():
     machine = heard(silence(5 * S), Close("s"))
-    assert machine.kinds("s") == ["Opened", "Closed"]
+    assert machine.kinds("s") == ["Opened", "Checkpoint", "Closed"]
     assert machine.of("s", Closed)[0].last_final is None
     assert not machine.fed["s"]
 
@@ -122,6 +122,16 @@ def test_a_segment_that_is_too_long_is_cut_where_speech_is_weakest_and_nothing_i
         assert two.start - one.end < 512
     words = sum(len(final.text.split()) for final in finals)
     assert words >= len(pcm) // 1280 - len(finals)
+
+
+def test_a_segment_that_may_grow_longer_is_cut_in_the_last_seconds_before_the_new_limit():
+    machine = heard(speech(3 * S), max_segment_s=3.5)
+    machine.send(Configure("s", "c", StreamOptions(max_segment_s=7.0)))
+    for _ in range(5):
+        machine.audio("s", speech(S))
+        machine.run()
+    (final,) = machine.of("s", Final)
+    assert (final.reason, final.end > 5 * S) == ("max_segment", True)
 
 
 def test_words_heard_behind_a_cut_are_heard_again_and_said_once():

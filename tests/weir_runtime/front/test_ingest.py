@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weir_runtime.front.ingest import ALAW, MULAW, Ingest
 from weir_runtime.front.options import Options
-from weir_runtime.front.wav import Undecodable, read_header
+from weir_runtime.wav import Undecodable, read_header
 
 RAMP = np.arange(-4000, 4000, 7, dtype="<i2")
 

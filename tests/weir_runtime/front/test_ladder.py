@@ -86,7 +86,7 @@ def test_who_comes_under_load_is_told_at_once_and_heard_by_the_smaller_model(ben
 def test_the_ladders_end_refuses_by_class_and_then_all(bending, clips):
     words = clips("digits_theo")[0].pcm[32_000 // 2 :]
     with bending.connect("class=batch") as before:
-        until_event(before, "ready")
+        token = until_event(before, "ready")[-1]["resume"]
         climb(bending, words, 3)
         with pytest.raises(InvalidStatus) as refused:
             bending.connect("class=batch")
@@ -94,6 +94,8 @@ def test_the_ladders_end_refuses_by_class_and_then_all(bending, clips):
         assert (refused.value.response.status_code, body["error"], body["reason"]) == (503, "overloaded", "rung")
         assert "batch refused (rung 3)" in body["message"]
         assert int(refused.value.response.headers["Retry-After"]) >= 2
+        with bending.connect("class=batch", additional_headers={"Weir-Resume": token}) as again:
+            assert until_event(again, "ready")[-1]["resumed"], "who goes on is no new stream"
         before.send(words[:BURST])
         send(before, "close")
         assert [event["type"] for event in events(before)][-1] == "closed", "who is in is served"

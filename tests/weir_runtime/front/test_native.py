@@ -22,11 +22,26 @@ from weir_runtime.front.events import (
     Sound,
 )
 from weir_runtime.front.options import Options
-from weir_runtime.messages import Cleared, Closed, Configured, Failed, Final, Finalized, Interim, Word
+from weir_runtime.messages import (
+    Checkpoint,
+    Cleared,
+    Closed,
+    Configured,
+    Failed,
+    Final,
+    Finalized,
+    Interim,
+    ResumePoint,
+    Word,
+)
+
+
+def issue(point, seq, shed):
+    return f"{point.segment} {seq} {shed}"
 
 
 def said(*events, **options):
-    adapter = NativeAdapter(Options(**options), "en")
+    adapter = NativeAdapter(Options(**options), "en", issue)
     return [json.loads(adapter.encode(event)) for event in events]
 
 
@@ -50,7 +65,7 @@ def interim(text, rev=1, seg=0):
     ],
 )  # fmt: skip
 def test_frames_become_commands(frame, command):
-    assert NativeAdapter(Options(), "en").on_frame(frame) == command
+    assert NativeAdapter(Options(), "en", issue).on_frame(frame) == command
 
 
 @pytest.mark.parametrize(
@@ -71,14 +86,14 @@ def test_frames_become_commands(frame, command):
     ],
 )
 def test_what_cannot_be_understood_is_a_typed_error(frame, code):
-    command = NativeAdapter(Options(), "en").on_frame(frame)
+    command = NativeAdapter(Options(), "en", issue).on_frame(frame)
     assert isinstance(command, Bad)
     assert command.code == code
 
 
 @given(st.text())
 def test_no_text_breaks_the_adapter(text):
-    NativeAdapter(Options(), "en").on_frame(text)
+    NativeAdapter(Options(), "en", issue).on_frame(text)
 
 
 def test_events_are_numbered_and_timed():
@@ -128,6 +143,14 @@ def test_a_final_names_the_model_that_heard_it_and_the_stages_left_out():
     (final,) = said(event)
     assert (final["text"], final["raw"]) == ("16 ounce", "sixteen ounce")
     assert (final["model"], final["skipped"]) == ("small", ["numbers"])
+
+
+def test_what_a_stream_can_be_resumed_from_says_from_when_and_counts_the_next_event():
+    point = ResumePoint(from_=32_000, segment=3)
+    final = Final("s", 0, 2, 1, "", "", "v", (), "", 0, 0, (), 0.0, "shed", 0.0, 0.0, 0.0, point)
+    told = said(final, Checkpoint("s", 0, point), Closed("s", 0, "shed", 3, 7, point), Closed("s", 0, "close", 3, 7))
+    assert [event.get("resume") for event in told] == ["3 1 True", "3 2 False", "3 3 True", None]
+    assert [event.get("from_ms") for event in told] == [2000, 2000, 2000, None]
 
 
 def test_answers_carry_the_id_of_what_they_answer():

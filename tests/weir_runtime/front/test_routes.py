@@ -21,7 +21,7 @@ def test_a_resume_that_cannot_be_is_refused_however_it_is_asked_for(server, aske
     with pytest.raises(InvalidStatus) as caught:
         server.connect(**asked)
     assert caught.value.response.status_code == HTTPStatus.BAD_REQUEST
-    assert json.loads(caught.value.response.body)["error"] == "unsupported_option"
+    assert json.loads(caught.value.response.body)["error"] == "resume_invalid"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

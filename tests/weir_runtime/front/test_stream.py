@@ -248,7 +248,7 @@ def test_what_cannot_be_is_refused_before_the_upgrade(server):
         ("encoding=opus", 400, "invalid_option"),
         ("class=vip", 400, "invalid_option"),
         ("punctuate=true", 400, "unsupported_option"),
-        ("resume=abc", 400, "unsupported_option"),
+        ("resume=abc", 400, "resume_invalid"),
         ("model=whisper", 404, "unknown_model"),
     ):
         got = refused(server, query)

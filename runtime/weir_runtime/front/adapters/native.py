@@ -5,6 +5,7 @@ of the open segment, against which offsets of `revisions=delta` are counted.
 """
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any, assert_never
 
 import msgspec
@@ -29,8 +30,10 @@ from weir_runtime.front.events import (
     Sound,
 )
 from weir_runtime.front.options import Options, flatten
+from weir_runtime.front.resume import WINDOW_S
 from weir_runtime.messages import (
     SAMPLE_RATE,
+    Checkpoint,
     Cleared,
     Closed,
     CloseReason,
@@ -40,6 +43,7 @@ from weir_runtime.messages import (
     Final,
     Finalized,
     Interim,
+    ResumePoint,
     SpeechStarted,
     Word,
 )
@@ -48,7 +52,7 @@ SUBPROTOCOL = "weir.v1"
 LONGEST_MESSAGE = 1 << 16
 LONGEST_ID = 128
 LONGEST_REASON = 123  # bytes that a close frame has room for
-FEATURES = ("words", "configure", "finalize", "clear", "delta")
+FEATURES = ("words", "configure", "finalize", "clear", "delta", "resume")
 INTERNAL_ERROR = 1011
 CLOSE_CODES: dict[CloseReason, tuple[int, str]] = {
     "close": (1000, "as you asked"),
@@ -61,16 +65,18 @@ CLOSE_CODES: dict[CloseReason, tuple[int, str]] = {
 }
 ERROR_CODES: dict[ErrorCode, int] = {"undecodable": 4010}
 EXTENDERS = "\u200c\u200d\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"  # joiners, skin tones
-Plain = Ready | SpeechStarted | Endpoint | Heartbeat | Notice
+Plain = SpeechStarted | Endpoint | Heartbeat | Notice
+Issue = Callable[[ResumePoint, int, bool], str]
 
 
 class NativeAdapter:
-    """`goodbye` is the id of the message that asked for the end: `closed` answers it."""
+    """`goodbye` is the id of the message that asked for the end: `closed` answers it. `issue(point, seq, shed)` makes
+    the token of a stream whose next event is number `seq`."""
 
-    def __init__(self, options: Options, language: str) -> None:
+    def __init__(self, options: Options, language: str, issue: Issue, seq: int = 0) -> None:
         self.goodbye: str | None = None
-        self._options, self._language = options, language
-        self._seq = 0
+        self._options, self._language, self._issue = options, language, issue
+        self._seq = seq
         self._seg = -1
         self._text = ""  # what the client has of segment `_seg`
 
@@ -127,11 +133,16 @@ class NativeAdapter:
             return "interim", self._interim(event)
         if isinstance(event, Final):
             return "final", self._final(event)
+        if isinstance(event, Ready):
+            return "ready", _ready_fields(event) | self._resume(event.point)
+        if isinstance(event, Checkpoint):
+            return "checkpoint", self._resume(event.point)
         if isinstance(event, Finalized | Cleared | Applied | Pong):
             self._take_note(event)
             return _answer_fields(event)
         if isinstance(event, Closed):
-            return "closed", _answer(self.goodbye) | _closed_fields(event)
+            resume = self._resume(event.point, event.reason == "shed") if event.point else {}
+            return "closed", _answer(self.goodbye) | _closed_fields(event) | resume
         if isinstance(event, Problem | Failed):
             return "error", _error_fields(event)
         return _plain_fields(event)
@@ -174,7 +185,11 @@ class NativeAdapter:
             "skipped": event.skipped,
             "reason": event.reason,
         }
-        return fields | ({"words": [_word(word) for word in event.words]} if self._options.words else {})
+        words = {"words": [_word(word) for word in event.words]} if self._options.words else {}
+        return fields | words | self._resume(event.point, event.reason == "shed")
+
+    def _resume(self, point: ResumePoint, shed: bool = False) -> dict[str, Any]:
+        return {"from_ms": _ms(point.from_), "resume": self._issue(point, self._seq + 1, shed)}
 
 
 def close_code(closed: Closed, problem: Problem | None) -> tuple[int, str]:
@@ -229,6 +244,21 @@ def _error_fields(event: Problem | Failed) -> dict[str, Any]:
     return fields | {"fatal": event.fatal, "retryable": True, "retry_after_ms": 0} | span
 
 
+def _ready_fields(event: Ready) -> dict[str, Any]:
+    return {
+        "session": event.session,
+        "protocol": SUBPROTOCOL,
+        "model": event.model,
+        "language": event.language,
+        "sample_rate": event.sample_rate,
+        "limits": event.limits,
+        "features": FEATURES,
+        "degraded": event.degraded,
+        "resumed": event.resumed,
+        "resume_window_s": WINDOW_S,
+    }
+
+
 def _closed_fields(event: Closed) -> dict[str, Any]:
     last = None if event.last_final is None else _ms(event.last_final)
     return {"reason": event.reason, "segments": event.segments, "last_final_ms": last}
@@ -236,17 +266,6 @@ def _closed_fields(event: Closed) -> dict[str, Any]:
 
 def _plain_fields(event: Plain) -> tuple[str, dict[str, Any]]:
     match event:
-        case Ready():
-            return "ready", {
-                "session": event.session,
-                "protocol": SUBPROTOCOL,
-                "model": event.model,
-                "language": event.language,
-                "sample_rate": event.sample_rate,
-                "limits": event.limits,
-                "features": FEATURES,
-                "degraded": event.degraded,
-            }
         case SpeechStarted():
             return "speech_started", {"seg": event.seg, "at_ms": _ms(event.at)}
         case Endpoint():

@@ -1,13 +1,15 @@
 """Reads a WAV header that comes in pieces (RIFF, Microsoft's "Multimedia Programming Interface" and WAVEFORMATEX).
 
-Sizes in headers are often wrong in streams: a data size of 0 or all ones means "until the end".
+Server and client both do: a client that resumes must know what its bytes are. Sizes in headers are often wrong in
+streams: a data size of 0 or all ones means "until the end".
 """
 
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
-from weir_runtime.front.options import Encoding
-
+Encoding = Literal["pcm_s16le", "pcm_f32le", "mulaw", "alaw"]
+WIDTH: dict[Encoding, int] = {"pcm_s16le": 2, "pcm_f32le": 4, "mulaw": 1, "alaw": 1}  # bytes per sample
 LONGEST = 1 << 16  # bytes before the data chunk
 ENDLESS = (0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFF - 36, 0xFFFFFFFF - 36)
 EXTENSIBLE = 0xFFFE
