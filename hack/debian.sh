@@ -3,8 +3,8 @@
 # apt; elsewhere the tests that need them say in one line why they skip.
 set -eu
 # nodes: containerd runc containernetworking-plugins iptables conntrack ethtool; namespaces: iproute2; certificates:
-# openssl; gcc compiles process 1 of nodes and pods
-packages="containerd runc containernetworking-plugins iptables conntrack ethtool iproute2 openssl gcc libc6-dev"
+# openssl; gcc compiles process 1 of nodes and pods; images: buildah mmdebstrap
+packages="containerd runc containernetworking-plugins iptables conntrack ethtool iproute2 openssl gcc libc6-dev buildah mmdebstrap"
 missing=
 for package in $packages; do
   if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed'; then missing="$missing $package"; fi

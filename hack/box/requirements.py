@@ -7,6 +7,7 @@ from pathlib import Path
 from box import binaries, control_plane, ingress
 
 FOR_CONTROL_PLANE = ("ip", "nsenter", "openssl")
+FOR_IMAGES = ("buildah", "mmdebstrap", "runc")
 FOR_NODES = ("containerd", "runc", "ctr", "iptables", "conntrack", "gcc", "unshare")
 CNI_PLUGINS = Path("/usr/lib/cni")
 CGROUP_V1 = Path("/sys/fs/cgroup/cpuset/cpuset.cpus")
@@ -36,6 +37,10 @@ def lacking_for_nodes() -> str | None:
     if not CNI_PLUGINS.exists():
         return f"nodes need Debian's packages: run hack/debian.sh (no {CNI_PLUGINS})"
     return lacking_commands(FOR_NODES)
+
+
+def lacking_for_images() -> str | None:
+    return "images need root (chroots and mounts)" if os.geteuid() != 0 else lacking_commands(FOR_IMAGES)
 
 
 def lacking_commands(names: tuple[str, ...]) -> str | None:

@@ -1,18 +1,13 @@
 """The whole product on real nodes: the chart's Deployment, pipelines of real pods, real speech. Once for each file."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from box.control_plane import ControlPlane
 from box.kubernetes import Cluster
 from box.nodes import Nodes
-
-sys.path.append(str(Path(__file__).parent))
-
-from deployed import Deployed, deployed
-from pipelines import Pipeline
+from endtoend.deployed import Deployed, deployed
+from endtoend.pipelines import Pipeline
 
 
 @pytest.fixture(scope="module")

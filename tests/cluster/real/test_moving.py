@@ -1,18 +1,17 @@
 """Pods that go, for whatever reason, take no word along; operators that come and go disturb nobody."""
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from time import monotonic
 
 import pytest
 from box.kubernetes import Cluster
 from box.nodes import Nodes
 from box.waiting import wait_for
-from deployed import CHARTS, Deployed
-from pipelines import Pipeline
-from speakers import Speakers, are_whole
+from endtoend import processes
+from endtoend.deployed import CHARTS, Deployed
+from endtoend.heard import Voice
+from endtoend.pipelines import Pipeline
+from endtoend.speakers import Speakers, are_whole
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -28,25 +27,12 @@ def steady(cluster: Cluster, shared: str) -> Pipeline:
     return made
 
 
-def uids(pipeline: Pipeline) -> dict[str, tuple[str, int]]:
-    """Of pods by name, with their restarts."""
-    return {
-        name: (pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
-        for name, pod in pipeline.pods().items()
-    }
-
-
-def state(pipeline: Pipeline, pod: str) -> str:
-    """As status shows it; "" for one that is not there."""
-    return next((each["state"] for each in pipeline.status["pods"] if each["name"] == pod), "")
-
-
 def test_a_rollout_takes_no_word_from_streams_that_run(steady: Pipeline):
     (old,) = steady.pods()
-    with Speakers(steady.url, 3) as talk:
+    with Speakers(steady.url, [Voice()] * 3) as talk:
         began = monotonic()
         steady.apply(**SPEC, runtime={"annotations": {"example.com/round": "2"}})
-        wait_for("the old pod to drain", lambda: state(steady, old) == "draining", 120)
+        wait_for("the old pod to drain", lambda: steady.state(old) == "draining", 120)
         print("rollout, apply → new pod serves and the old one drains, s:", round(monotonic() - began, 1))
         assert steady.reports()[old].streams == 3
         heard = talk.finish()
@@ -59,13 +45,13 @@ def test_a_rollout_takes_no_word_from_streams_that_run(steady: Pipeline):
 
 
 def test_a_pod_that_is_not_needed_any_more_lets_its_streams_end(steady: Pipeline):
-    steady.cluster.kubectl("scale", "spl", "steady", "--replicas=2", steady.where)
+    steady.scale(2)
     wait_for("the second pod", lambda: steady.row()["REPLICAS"] == "2", 120)
     first, second = steady.pods()
-    with Speakers(steady.url_of(first), 2) as two, Speakers(steady.url_of(second), 1) as one:
+    with Speakers(steady.url_of(first), [Voice()] * 2) as two, Speakers(steady.url_of(second)) as one:
         steady.until("streams in both", lambda report: report.streams > 0)
-        steady.cluster.kubectl("scale", "spl", "steady", "--replicas=1", steady.where)
-        wait_for("a pod to drain", lambda: "draining" in {state(steady, first), state(steady, second)}, 60)
+        steady.scale(1)
+        wait_for("a pod to drain", lambda: "draining" in {steady.state(first), steady.state(second)}, 60)
         heard = one.finish() + two.finish()
     wait_for("one pod to be left", lambda: len(steady.pods()) == 1, 60)
     steady.wait_ready()
@@ -76,7 +62,7 @@ def test_a_node_that_is_drained_lets_streams_end(steady: Pipeline, cluster: Clus
     ((old, pod),) = steady.pods().items()
     node = pod["spec"]["nodeName"]
     words = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s")
-    with ThreadPoolExecutor(1) as beside, Speakers(steady.url, 2) as talk:
+    with ThreadPoolExecutor(1) as beside, Speakers(steady.url, [Voice()] * 2) as talk:
         try:
             drained = beside.submit(cluster.kubectl, *words)
             wait_for("the pod to be told", lambda: steady.reports()[old].state == "draining", 60)
@@ -93,28 +79,16 @@ def test_a_node_that_is_drained_lets_streams_end(steady: Pipeline, cluster: Clus
 
 def test_a_process_that_is_killed_comes_back(steady: Pipeline, nodes: Nodes):
     ((name, _),) = steady.pods().items()
-    os.kill(process_of(name), signal.SIGKILL)
+    processes.kill(name)
     began = monotonic()
     wait_for("status to say so", lambda: steady.condition("Ready")[0] == "False", 60)
     print("killed → said so, s:", round(monotonic() - began, 1), *steady.condition("Ready"))
     steady.wait_ready()
     print("killed → Ready, s:", round(monotonic() - began, 1))
-    ((_, restarts),) = uids(steady).values()
+    ((_, restarts),) = steady.uids().values()
     assert restarts == 1
     with Speakers(steady.url) as talk:
         are_whole(talk.finish(), steady.url)
-
-
-def process_of(pod: str) -> int:
-    """The process id of `weir serve` in a pod."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            found = f"WEIR_POD_NAME={pod}\0".encode() in (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if found:
-            return int(folder.name)
-    raise RuntimeError(f"no process of {pod}")
 
 
 def test_helm_test_finds_the_leader(operator: Deployed):
@@ -122,16 +96,16 @@ def test_helm_test_finds_the_leader(operator: Deployed):
 
 
 def test_an_upgrade_of_the_operator_rolls_no_pipeline_and_its_end_ends_none(operator: Deployed, steady: Pipeline):
-    before, operators = uids(steady), operator.pods()
+    before, operators = steady.uids(), operator.pods()
     with Speakers(steady.url) as talk:
         operator.helm("upgrade", "weir", str(CHARTS / "weir"), "--set=logLevel=debug", "--wait", "--timeout=180s")
         wait_for("the new ones alone", lambda: operator.pods().isdisjoint(operators), 60)
         wait_for("one to lead", lambda: operator.leader() in operator.pods(), 60)
         steady.apply(**SPEC, runtime={"annotations": {"example.com/round": "2"}}, admission={"idleSeconds": 60})
         steady.wait("ConfigSynced", "ConfigApplied")
-        assert uids(steady) == before
+        assert steady.uids() == before
         assert not [line for line in operator.log().splitlines() if "Traceback" in line or '"level": "error"' in line]
         operator.helm("uninstall", "weir", "--wait", "--timeout=120s")
         heard = talk.finish()
-    assert uids(steady) == before
+    assert steady.uids() == before
     are_whole(heard, steady.url)

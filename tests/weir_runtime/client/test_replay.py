@@ -80,7 +80,7 @@ def test_a_replay_is_exactly_what_is_not_done_with(data, encoding, channels, rat
             ledger.rate = data.draw(st.sampled_from(RATES))
             ledger.marks.append(log.mark("configure", {"sample_rate": ledger.rate}))
         elif step == "answer" and ledger.marks:
-            data.draw(st.sampled_from(ledger.marks)).answered = True
+            log.answer(data.draw(st.sampled_from(ledger.marks)))
         elif step == "token":
             end = int(ledger.begins[-1][1])
             from_ms = data.draw(st.integers(min(from_ms, end), end))
@@ -134,6 +134,8 @@ def test_a_rate_named_before_a_header_does_not_come_back_behind_it():
     log = Log({})
     mark = log.mark("configure", {"sample_rate": 8000, "words": False})
     log.audio(header() + b"abcd")
+    log.answer(mark)
+    log.trim(0, "t")
     assert emitted(log, log.replay()[0]) == [mark, b"abcd"]
     assert json.loads(mark.text) == {"type": "configure", "words": False, "id": mark.id}
 

@@ -1,5 +1,6 @@
 """A pipeline of real pods, as whoever runs it sees it: what kubectl says, and what its pods answer."""
 
+import json
 import re
 import urllib.request
 from collections.abc import Callable
@@ -19,9 +20,12 @@ READY_S = 120.0  # two cores load the models of several pods at once
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
+    """`proxied`: pods are asked through the API server, since their addresses are not reached from here."""
+
     cluster: Cluster
     namespace: str
     name: str
+    proxied: bool = False
 
     @property
     def where(self) -> str:
@@ -32,6 +36,13 @@ class Pipeline:
         runtime = checkout.overlay() | spec.pop("runtime", {})
         manifest: Object = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": self.name}}
         self.cluster.apply(manifest | {"spec": spec | {"runtime": runtime}}, self.namespace)
+
+    def patch(self, **spec: Any) -> None:
+        """Merge into the spec; None takes a field out."""
+        self.cluster.kubectl("patch", "spl", self.name, self.where, "--type=merge", f"-p={json.dumps({'spec': spec})}")
+
+    def scale(self, replicas: int) -> None:
+        self.cluster.kubectl("scale", "spl", self.name, f"--replicas={replicas}", self.where)
 
     def get(self) -> Object:
         return self.cluster.get("spl", self.name, self.where)
@@ -60,6 +71,17 @@ class Pipeline:
         self.wait("Progressing", "AllPodsReady", limit_s)
         self.wait("MetricsAvailable", "ReportsFresh", limit_s)
 
+    def state(self, pod: str) -> str:
+        """As status shows it; "" for one that is not there."""
+        return next((each["state"] for each in self.status["pods"] if each["name"] == pod), "")
+
+    def uids(self) -> dict[str, tuple[str, int]]:
+        """Of pods by name, with their restarts."""
+        return {
+            name: (pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
+            for name, pod in self.pods().items()
+        }
+
     def row(self) -> dict[str, str]:
         """`kubectl get spl`, by column."""
         head, line = self.cluster.kubectl("get", "spl", self.name, self.where).splitlines()
@@ -77,7 +99,13 @@ class Pipeline:
     def reports(self) -> dict[str, LoadReport]:
         """Of the pods that have an address."""
         found = {name: pod["status"].get("podIP") for name, pod in self.pods().items()}
-        return {name: report(address) for name, address in found.items() if address}
+        return {name: self.report(name, address) for name, address in found.items() if address}
+
+    def report(self, pod: str, address: str) -> LoadReport:
+        if not self.proxied:
+            return report(address)
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{names.CONTROL_PORT}/proxy/control/load"
+        return LoadReport.model_validate_json(self.cluster.kubectl("get", "--raw", path))
 
     def until(self, what: str, holds: Callable[[LoadReport], bool], limit_s: float = 30.0) -> None:
         """Until it holds of all pods. Raises TimeoutError with what they say else."""
