@@ -55,9 +55,10 @@ class Answers:
         if mark is None:
             return event
         self._sent.remove(mark)
-        if mark.kind == "ping" or isinstance(event, Error):  # has done all that it can, or did nothing
+        again = mark.answered
+        self._log.answer(mark)
+        if isinstance(event, Error):  # it did nothing
             self._log.drop(mark)
-        again, mark.answered = mark.answered, True
         if again:
             self._repeated = [other for other in self._repeated if other is not mark]
             return None

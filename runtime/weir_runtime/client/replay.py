@@ -102,6 +102,12 @@ class Log:
         self._marks.append(mark)
         return mark
 
+    def answer(self, mark: Mark) -> None:
+        """It was answered. It is sent again only where the token does not know of it."""
+        mark.answered = True
+        if mark.at < self._begin.at or mark.kind == "ping":
+            self.drop(mark)
+
     def drop(self, mark: Mark) -> None:
         """It is done with, or did nothing."""
         if mark in self._marks:
@@ -229,7 +235,7 @@ class Log:
         self._begin = Place(found.data_at, Fraction(0), found.sample_rate)
         self._last = None if found.data_bytes is None else found.data_at + found.data_bytes
         for mark in self._marks:
-            mark.rate = None
+            mark.at, mark.rate = max(mark.at, found.data_at), None
             mark.fields.pop("sample_rate", None)
 
 
