@@ -158,7 +158,7 @@ class Log:
         if from_ms < self.from_ms:
             return
         self.token, self.from_ms = token, from_ms
-        if self._head is None:
+        if from_ms > 0:  # a header goes before time, and may not have been sent yet
             self._cut(self._place(from_ms))
         self._marks = [mark for mark in self._marks if mark.at >= self._begin.at or mark.due]
 

@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weir_runtime.client.answers import Answers
-from weir_runtime.client.errors import ConnectionLost, Refused, StreamClosed
-from weir_runtime.client.events import Finalized, Interim, Ready, SpeechStarted, decode
-from weir_runtime.client.outage import Outage, is_lost, may_come_later, outage_at
+from weir_runtime.client.events import Finalized, Interim, SpeechStarted, decode
 from weir_runtime.client.replay import Cursor, Log, Mark
 
 RATES = [8000, 16000, 11025, 44100, 48000]
@@ -128,6 +126,13 @@ def test_a_stream_that_breaks_within_a_header_sends_all_of_it_again():
     assert (form, emitted(log, cursor)) == ({"sample_rate": 8000}, [header()[:20]])
     log.audio(header()[20:] + b"abcd")
     assert emitted(log, log.replay()[0]) == [b"abcd"]
+
+
+def test_a_header_that_was_not_sent_yet_is_not_done_with_by_a_token():
+    log = Log({})
+    log.audio(header() + b"abcd")
+    log.trim(0, "t")
+    assert emitted(log, Cursor()) == [header() + b"abcd"]
 
 
 def test_a_rate_named_before_a_header_does_not_come_back_behind_it():
@@ -251,49 +256,3 @@ def test_options_that_nobody_knows_are_told_once():
     assert second.heard(say("configured", id="c", from_ms=0)) is None
     assert second.heard(error) is error
     assert log.answered == [mark]
-
-
-# ---- how long it is tried
-
-
-def test_tries_are_made_at_growing_intervals_until_the_time_is_up():
-    outage, now, pauses = Outage(100.0, 60.0, 0), 100.0, []
-    while (pause := outage.pause_s(now, lambda low, high: high)) is not None:
-        pauses.append(pause)
-        now += pause
-    assert pauses[:8] == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
-    assert 158.0 <= now <= 160.0
-    outage = Outage(100.0, 60.0, 0)
-    outage.pause_s(100.0)
-    assert 0.05 <= outage.pause_s(100.0) <= 0.1
-
-
-def test_retry_after_is_obeyed_and_waited_for_only_if_it_is_worth_it():
-    outage = Outage(100.0, 60.0, 0, after_s=5.0)
-    assert 5.0 <= outage.pause_s(100.0) <= 6.0
-    assert outage.pause_s(106.0) <= 0.1
-    outage.after_s = 59.0
-    assert outage.pause_s(107.0) is None
-
-
-def test_a_stream_that_comes_back_and_shows_nothing_new_has_no_more_time_than_before():
-    outage = outage_at(100.0, None, 60.0, 5000)
-    outage.came_back(130.0)
-    assert outage_at(140.0, outage, 60.0, 5000) is outage
-    assert (outage.began, outage.left_s) == (140.0, 30.0)
-    outage.came_back(150.0)
-    assert outage_at(211.0, outage, 60.0, 5000).left_s == 60.0
-
-
-def test_what_interrupts_a_stream_and_what_ends_it():
-    assert [code for code in range(1000, 5000) if is_lost(StreamClosed(code, ""))] == [1001, 1006, 1011, 1012, 1013]
-    assert is_lost(ConnectionLost("broke"))
-    assert not is_lost(ConnectionLost("another protocol", for_good=True))
-    assert [status for status in (400, 401, 403, 404, 410, 426, 429, 500, 502, 503, 504)
-            if may_come_later(Refused(status, "", "", None))] == [429, 500, 502, 503, 504]  # fmt: skip
-
-
-def test_ready_of_an_older_server_is_still_known():
-    told = decode('{"type":"ready","seq":0,"session":"s","model":"m","language":"en","sample_rate":16000,"limits":{}}')
-    assert isinstance(told, Ready)
-    assert (told.resumed, told.from_ms, told.resume) == (False, 0, None)
