@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from client.cutting import Cut, Relay
-from conftest import served
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from served import served
 
 from weir_api.v1alpha1 import StreamingPipeline
 from weir_runtime.client import AsyncClient, Client
