@@ -51,8 +51,8 @@ def assert_tokens_agree(feeds, expected, blank):
         assert feed.frames == len(encoded)
         assert [token[:2] for token in feed.tokens] == collapse(labels, blank)
         for _, frame, log_prob in feed.tokens:
-            # an encoder error of 5e-5, as single precision may have, comes out of the last layer larger; how much is the
-            # processor's (1.05e-4 seen); the tests in double precision leave no room for a mistake
+            # an encoder error of 5e-5, as single precision may have, comes out of the last layer larger; how much is
+            # the processor's (1.05e-4 seen); the tests in double precision leave no room for a mistake
             assert abs(log_prob - log_probs[frame]) <= 2e-4
 
 
