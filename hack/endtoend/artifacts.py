@@ -30,10 +30,6 @@ def of_images() -> Artifacts:
     return Artifacts("Pods ran the images.", runtime={"resources": LITTLE, "imagePullPolicy": "IfNotPresent"})
 
 
-def can_be_built() -> bool:
-    return IMAGES.exists()
-
-
 def load(cluster: str) -> None:
     """Build what is not built yet, and import it into the nodes of the box of that name. Raises CalledProcessError."""
     subprocess.run([IMAGES, "load"], env=os.environ | {"CLUSTER_NAME": cluster}, check=True)

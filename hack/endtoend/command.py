@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, words: list[str]) -> Report:
 
 def on_nodes(box: str, report: Report, checkout: bool) -> Artifacts:
     """What pods will run; images are imported into the box's nodes, those of another cluster have them."""
-    if checkout or not (foreign() or artifacts.can_be_built()):
+    if checkout:
         return artifacts.of_checkout()
     if not foreign():
         began = monotonic()

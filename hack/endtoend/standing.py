@@ -31,9 +31,8 @@ ANNOTATIONS = {
     "projectcontour.io/response-timeout": "infinity",
 }
 ROLLOUT = {"canarySeconds": 3, "drainSeconds": 20}  # minutes in real life
-STEADY: dict[str, list[str]] = {
-    "ladder": []
-}  # words are compared to the letter; a small machine that starts pods would bend on its own
+# words are compared to the letter; a small machine that starts pods would bend on its own
+STEADY: dict[str, list[str]] = {"ladder": []}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The images as `make images` built them, run by runc: as user 65532, with a root that nobody can write to."""
+"""The images as `make images` built them, run by runc as user 65532."""
 
 import json
 import subprocess

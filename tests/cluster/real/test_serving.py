@@ -15,6 +15,7 @@ from box.process import output
 from box.waiting import wait_for
 from endtoend.deployed import Deployed
 from endtoend.heard import Voice
+from endtoend.overload import BENDING
 from endtoend.pipelines import Pipeline, report
 from endtoend.speakers import SAID, Speakers, hear
 
@@ -26,14 +27,7 @@ from weir_runtime.word_errors import count_errors
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 CROWD = 20  # streams, of which an idle machine needs twice what presses below
-NEVER = {"enter": 100_000, "recover": 99_999}
-SIGNALS = {name: NEVER for name in ("queueDepth", "frontUtilization", "slotsUsed", "hostMemory")} | {
-    "latencyP95": {"enterPercent": 1000, "recoverPercent": 999},
-    "deviceUtilization": {"enter": 2, "recover": 1},
-}
-LADDER = [{"action": "interimRate", "maxHz": 2}, {"action": "largerChunks"}, {"action": "smallerVariant"},
-          {"action": "refuse", "class": "batch"}]  # fmt: skip
-SPEC = {"degradation": {"dwellSeconds": 1, "signals": SIGNALS, "ladder": LADDER}}
+SPEC = {"degradation": BENDING}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +53,10 @@ def test_from_apply_to_captions(captions: Pipeline):
     }  # fmt: skip
 
 
+def told(captions: Pipeline) -> bool:
+    return captions.condition("Degraded")[2] in captions.described()
+
+
 def test_an_overload_is_shown_explained_and_over(captions: Pipeline):
     with Speakers(captions.url, [Voice()] * CROWD) as crowd:
         began = monotonic()
@@ -71,8 +69,7 @@ def test_an_overload_is_shown_explained_and_over(captions: Pipeline):
         assert "1 of 1 ready pods bend" in message
         assert "deviceUtilization" in captions.status["policy"]["reason"]
         assert "(enter 2, recover 1)" in captions.status["policy"]["reason"]
-        told = lambda: captions.condition("Degraded")[2] in captions.described()  # noqa: E731 both change meanwhile
-        wait_for("describe to say what the condition says", told, 30)
+        wait_for("describe to say what the condition says", lambda: told(captions), 30)  # both change meanwhile
         assert "Warning  RungInForce" in captions.described()
         heard = crowd.finish()
     began = monotonic()
