@@ -264,8 +264,10 @@ async def test_the_charts_account_makes_the_key_once_and_nobody_changes_it(clust
     chart = [str(CHART), f"--namespace={namespace}", values, *shown]
     cluster.kubectl("apply", "-f", "-", stdin=output([binaries.path("helm"), "template", "weir", *chart]))
     account = Cluster(cluster.service_account_kubeconfig(namespace, "weir-operator"), cluster.folder)
-    seen = Observed(namespace, "captions", "uid", 1, StreamingPipelineSpec(), StreamingPipelineStatus())
-    manifest = secret(seen, resume_key(new_key(), "uid"))
+    cluster.apply(pipeline(), namespace)  # without its owner the garbage collector takes the Secret away
+    uid = cluster.get("spl", "captions", f"--namespace={namespace}")["metadata"]["uid"]
+    seen = Observed(namespace, "captions", uid, 1, StreamingPipelineSpec(), StreamingPipelineStatus())
+    manifest = secret(seen, resume_key(new_key(), uid))
     async with connected(account) as transport:
         api = KubernetesCluster(transport, "test")
         made = await api.create(manifest)
